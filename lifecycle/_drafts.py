@@ -1,0 +1,109 @@
+"""L2. How a reply is derived from the mail that it answers (semantics 2a). Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import attrs
+
+from lifecycle._addresses import bare_address, split_addresses
+from lifecycle.commands import Reply, ReplyAll
+from lifecycle.interaction import Change, Draft, Email
+
+_LINE_BREAKS = re.compile(r"[\r\n\0]+")
+_DEFAULT_PREFIX = Reply().subject_prefix
+
+
+def derive(change: Change, command: Reply) -> Draft:
+    """The first draft of a reply: To, From, Cc, Subject and quotation of section 2a."""
+    email = change.email
+    sender = _one_line(email.reply_to or email.from_address)
+    ours = _our_address(change)
+    return Draft(
+        id=f"{change.id}D{change.drafts}",
+        to_address=sender,
+        from_address=ours,
+        cc_addresses=_others(change, sender, ours) if isinstance(command, ReplyAll) else (),
+        subject=_subject(email.subject, command.subject_prefix),
+        text=_text(email, command),
+        structured_text=command.structured_text,
+        references=email.references + ((email.message_id,) if email.message_id else ()),
+    )
+
+
+def resume(change: Change, draft: Draft, command: Reply) -> Draft:
+    """A kept draft, with what the command gives in place of its fields."""
+    given: dict[str, Any] = {}
+    if command.text or command.quote_original:
+        given["text"] = _text(change.email, command)
+    if command.structured_text:
+        given["structured_text"] = command.structured_text
+    if command.subject_prefix != _DEFAULT_PREFIX:
+        given["subject"] = _subject(change.email.subject, command.subject_prefix)
+    if isinstance(command, ReplyAll):
+        others = _others(change, draft.to_address, draft.from_address)
+        given["cc_addresses"] = _distinct((*draft.cc_addresses, *others), ())
+    return edited(draft, given)
+
+
+def edited(draft: Draft, given: Mapping[str, Any]) -> Draft:
+    """A draft with some fields replaced; the same one where nothing differs."""
+    differing = {name: value for name, value in given.items() if getattr(draft, name) != value}
+    return attrs.evolve(draft, **differing) if differing else draft
+
+
+def _one_line(value: str) -> str:
+    return _LINE_BREAKS.sub(" ", value)
+
+
+def _our_address(change: Change) -> str:
+    email = change.email
+    received = split_addresses(_one_line(email.to_address))
+    reached = {bare_address(address) for address in (*received, *email.cc_addresses)}
+    for address in change.submission.our_addresses:
+        if bare_address(address) in reached:
+            return _one_line(address)
+    return received[0] if received else ""
+
+
+def _others(change: Change, sender: str, ours: str) -> tuple[str, ...]:
+    email = change.email
+    candidates = (*split_addresses(email.to_address), *email.cc_addresses)
+    without = (*split_addresses(sender), ours, *change.submission.our_addresses)
+    return _distinct((_one_line(address) for address in candidates), without)
+
+
+def _distinct(addresses: Iterable[str], without: Iterable[str]) -> tuple[str, ...]:
+    seen = {bare_address(address) for address in without}
+    result = []
+    for address in addresses:
+        bare = bare_address(address)
+        if bare and bare not in seen:
+            seen.add(bare)
+            result.append(address)
+    return tuple(result)
+
+
+def _subject(original: str, prefix: str) -> str:
+    subject = _one_line(original).strip()
+    mark = prefix.strip().lower()
+    while mark and subject.lower().startswith(mark):
+        subject = subject[len(mark) :].lstrip()
+    return prefix + subject
+
+
+def _text(email: Email, command: Reply) -> str:
+    if not command.quote_original:
+        return command.text
+    lines = [command.reply_to_start_line] if command.reply_to_start_line else []
+    lines += [command.indent_character + line for line in email.text.splitlines()]
+    quotation = "\n".join(lines)
+    return f"{command.text}\n\n{quotation}" if command.text else quotation
+
+
+def recipients(draft: Draft) -> tuple[str, ...]:
+    """The bare addresses that a draft would be sent to, To and then Cc."""
+    listed = (*split_addresses(draft.to_address), *draft.cc_addresses)
+    return tuple(filter(None, map(bare_address, listed)))

@@ -1,0 +1,288 @@
+"""L3. Every decision about the wire: commands in, documented JSON bytes out (semantics 2a, 4).
+
+Python names are snake_case. A key on the wire is the camelCase of a field's name, or what
+the field's metadata says. Reading is strict: an unknown key, a missing one and a value of a
+wrong type are refused with their `$.path`.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, lru_cache
+from typing import Any, Literal, TypeAlias, TypeVar
+
+import attrs
+import cattrs
+import orjson
+from cattrs.fns import identity
+from cattrs.gen import make_dict_unstructure_fn, override
+from cattrs.preconf.orjson import OrjsonConverter
+from cattrs.preconf.orjson import make_converter as _make_orjson_converter
+
+from lifecycle import notifications as n
+from lifecycle.commands import Command, wire_name
+from lifecycle.errors import InvalidParameter, LifecycleError, MissingParameter, UnknownOperation
+from lifecycle.interaction import Attachment, UserData, is_id
+from lifecycle.notifications import WIRE_NAME, Notification
+from lifecycle.table import EMAIL, Table
+from lifecycle.vocabulary import State
+
+_C = TypeVar("_C", bound=cattrs.Converter)
+
+_MESSAGES: Mapping[str, type[Any]] = {
+    State.INVITED.value: n.Invited,
+    State.ACCEPTED.value: n.Accepted,
+    State.REPLY_CREATED.value: n.ReplyCreated,
+}
+_COMPLETE = (
+    *_MESSAGES.values(),
+    n.Left,
+    n.InvitedEmail,
+    n.SubjectEmail,
+    n.AcceptedEmail,
+    n.ReplyEmail,
+    Attachment,
+)
+_OPERATION_NAME = "operationName"
+_AS_IS = (str, str | None, tuple[str, ...])  # a JSON library writes these as they are
+
+
+def key_of(field: attrs.Attribute[Any]) -> str:
+    """The key that a field has on the wire."""
+    return str(field.metadata.get(WIRE_NAME) or wire_name(field.name))
+
+
+def make_converter() -> OrjsonConverter:
+    """A cattrs converter on orjson that knows every notification and command."""
+    return configure_converter(_make_orjson_converter())
+
+
+def configure_converter(converter: _C) -> _C:
+    """Teach a converter of one's own the notifications and commands.
+
+    Arguments:
+        converter: any cattrs converter; what it does with other classes stays as it is.
+
+    Returns: the same converter. It unstructures to plain dicts in the documented order, and
+    structuring them raises `InvalidParameter` or `MissingParameter` with the `$.path`.
+    """
+    converter.register_unstructure_hook_factory(_is_wire_class, _unstructure_factory)
+    converter.register_structure_hook_factory(_is_wire_class, _structure_factory)
+    converter.register_unstructure_hook(UserData, lambda value: orjson.loads(value.json))
+    converter.register_structure_hook(UserData, lambda value, _: UserData.of(value, path="$"))
+    return converter
+
+
+def _is_wire_class(cls: Any) -> bool:
+    return cls in _COMPLETE or (isinstance(cls, type) and issubclass(cls, Command))
+
+
+def _unstructure_factory(cls: Any, converter: cattrs.Converter) -> Callable[[Any], Any]:
+    hints = typing.get_type_hints(cls)
+    overrides = {
+        field.name: override(
+            rename=key_of(field), unstruct_hook=identity if hints[field.name] in _AS_IS else None
+        )
+        for field in attrs.fields(cls)
+    }
+    return make_dict_unstructure_fn(cls, converter, **overrides)  # type: ignore[arg-type]
+
+
+def _structure_factory(cls: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
+    hints = typing.get_type_hints(cls)
+    complete = cls in _COMPLETE  # a notification has all of its keys, a command may leave some
+    missing = InvalidParameter if complete else MissingParameter
+    fields = {
+        key_of(field): (
+            field.name,
+            _reader(hints[field.name], converter),
+            complete or field.default is attrs.NOTHING,
+        )
+        for field in attrs.fields(cls)
+    }
+
+    def structure(value: Any, _: Any) -> Any:
+        if not isinstance(value, Mapping):
+            raise InvalidParameter("must be an object", path="$", value=value)
+        for key in value:
+            if key not in fields:
+                raise InvalidParameter("unknown key", path=f"$.{key}", value=value[key])
+        arguments = {}
+        for key, (name, read, required) in fields.items():
+            if key in value:
+                arguments[name] = _read(read, value[key], f".{key}")
+            elif required:
+                raise missing("is required", path=f"$.{key}")
+        return cls(**arguments)
+
+    return structure
+
+
+_Reader: TypeAlias = Callable[[Any], Any]
+
+
+def _read(read: _Reader, value: Any, step: str) -> Any:
+    try:
+        return read(value)
+    except LifecycleError as error:
+        error.path = f"${step}{(error.path or '$')[1:]}"
+        raise
+
+
+def _reader(hint: Any, converter: cattrs.Converter) -> _Reader:
+    """What reads a value of a type strictly, with paths that begin at the value."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if hint in _PRIMITIVES:
+        return _primitive(*_PRIMITIVES[hint])
+    if origin is Literal:
+        return _constant(arguments[0])
+    if origin in (types.UnionType, typing.Union):
+        [inner] = [_reader(one, converter) for one in arguments if one is not types.NoneType]
+        return lambda value: None if value is None else inner(value)
+    if origin in (tuple, Sequence):
+        return _list(_reader(arguments[0], converter))
+    if origin is Mapping:
+        return lambda value: value
+    return lambda value: converter.structure(value, hint)
+
+
+_PRIMITIVES: Mapping[Any, tuple[type | tuple[type, ...], str]] = {
+    str: (str, "a string"),
+    bool: (bool, "true or false"),
+    int: (int, "an integer"),
+    float: ((int, float), "a number"),
+}
+
+
+def _primitive(expected: type | tuple[type, ...], name: str) -> _Reader:
+    def read(value: Any) -> Any:
+        if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
+            raise InvalidParameter(f"must be {name}", path="$", value=value)
+        return value
+
+    return read
+
+
+def _constant(expected: Any) -> _Reader:
+    def read(value: Any) -> Any:
+        if value != expected:
+            raise InvalidParameter(f"must be {expected!r}", path="$", value=value)
+        return value
+
+    return read
+
+
+def _list(inner: _Reader) -> _Reader:
+    def read(value: Any) -> Any:
+        if not isinstance(value, (list, tuple)):
+            raise InvalidParameter("must be a list", path="$", value=value)
+        return tuple(_read(inner, item, f"[{index}]") for index, item in enumerate(value))
+
+    return read
+
+
+def _parsed(data: bytes | bytearray | memoryview | str) -> Any:
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise InvalidParameter(f"not JSON: {error}", path="$", value=data) from None
+
+
+def decode_command(
+    data: bytes | bytearray | memoryview | str | Mapping[str, Any], *, table: Table = EMAIL
+) -> Command:
+    """Read a command: `{"operationName": ..., parameters}` (semantics 2a).
+
+    Arguments:
+        data: the JSON, or the object that it holds.
+        table: the rule table whose triggers are understood.
+
+    Raises, each with its `$.path` and value: `MissingParameter` for a missing key,
+    `UnknownOperation` for a name that the table does not have, `InvalidParameter` for anything
+    else that is wrong.
+    """
+    value = data if isinstance(data, Mapping) else _parsed(data)
+    if not isinstance(value, Mapping):
+        raise InvalidParameter("must be an object", path="$", value=value)
+    if _OPERATION_NAME not in value:
+        raise MissingParameter("is required", path=f"$.{_OPERATION_NAME}")
+    name = value[_OPERATION_NAME]
+    if not isinstance(name, str) or name not in table.commands:
+        raise UnknownOperation(
+            "there is no such operation", path=f"$.{_OPERATION_NAME}", value=name
+        )
+    parameters = {key: item for key, item in value.items() if key != _OPERATION_NAME}
+    command: Command = _converter.structure(parameters, table.commands[name])
+    return command
+
+
+def encode_command(command: Command) -> bytes:
+    """Write a command as JSON, `operationName` first, with all of its parameters."""
+    return orjson.dumps({_OPERATION_NAME: command.trigger, **_converter.unstructure(command)})
+
+
+def encode(notification: Any) -> bytes:
+    """Write a notification as UTF-8 JSON: the documented keys in the documented order.
+
+    Arguments:
+        notification: one of the documented messages, or of an extended table's own: any attrs
+            class, which the converter writes as it is.
+    """
+    return orjson.dumps(_writer(notification.__class__)(notification))
+
+
+def decode(data: bytes | bytearray | memoryview | str, *, table: Table = EMAIL) -> Notification:
+    """Read a notification: what `encode` wrote gives the same value back.
+
+    Arguments:
+        data: the JSON.
+        table: the rule table that names the states and their capabilities.
+
+    Raises `InvalidParameter`, with `$.path` and value, for what is not a documented
+    notification: not JSON, a key too many or too few, a wrong type or constant, an id that is
+    not alphanumeric, an unknown state, capabilities that are not the state's.
+    """
+    value = _parsed(data)
+    if not isinstance(value, dict):
+        raise InvalidParameter("must be an object", path="$", value=value)
+    if "state" not in value:
+        raise InvalidParameter("is required", path="$.state")
+    state = value["state"]
+    if not isinstance(state, str) or state not in table.by_name:
+        raise InvalidParameter("there is no such state", path="$.state", value=state)
+    notification: Notification = _converter.structure(value, _MESSAGES.get(state, n.Left))
+    if not is_id(notification.id):
+        raise InvalidParameter("must be letters and digits", path="$.id", value=notification.id)
+    if notification.capabilities != table.capabilities(state):
+        raise InvalidParameter(
+            f"must be those of {state}", path="$.capabilities", value=notification.capabilities
+        )
+    return notification
+
+
+_converter = make_converter()
+
+
+def _encoder() -> OrjsonConverter:
+    """The converter behind `encode`: what is JSON already is not made into dicts again."""
+    converter = make_converter()
+    converter.register_unstructure_hook(UserData, lambda value: orjson.Fragment(value.json))
+    whole = {cls: converter.get_unstructure_hook(cls) for cls in (n.AcceptedEmail, n.ReplyEmail)}
+
+    @lru_cache(maxsize=512)
+    def mail(email: n.AcceptedEmail | n.ReplyEmail) -> orjson.Fragment:
+        return orjson.Fragment(orjson.dumps(whole[type(email)](email)))
+
+    for cls in whole:
+        converter.register_unstructure_hook(cls, mail)
+    return converter
+
+
+_encoding = _encoder()
+
+
+@cache
+def _writer(cls: type[Any]) -> Callable[[Any], Any]:
+    return _encoding.get_unstructure_hook(cls)
