@@ -21,7 +21,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _PAREN = re.compile(r"\\.|[()]", re.DOTALL)
-_ATOMS = r'[^\s\x00-\x1f\x7f"(),:;<>@\[\\\]]++'
+_ATOMS = r'[^\s\x00-\x1f\x7f-\x9f"(),:;<>@\[\\\]]++'
 _ADDR_SPEC = re.compile(
     rf"(?P<local>{_ATOMS}|{_QUOTED})@(?P<domain>{_ATOMS}|\[[^\s\[\\\]]*+\])", re.DOTALL
 )
@@ -71,13 +71,14 @@ def address_parts(address: str) -> tuple[str, str]:
         address: one address, as `split_addresses` gives it.
 
     Returns: the name without quotes, or else what a comment says (`joe@example.com (Joe)`), on
-    one line, `""` where there is none; and the address as `bare_address` gives it. Both are
-    `""` where the text holds no address.
+    one line, `""` where there is none; and the address as `bare_address` gives it, but with
+    the case of its domain kept. Both are `""` where the text holds no address.
     """
+    if _ADDR_SPEC.fullmatch(address) and not address.startswith('"'):
+        return "", address
     name: list[str] = []
     comments: list[str] = []
     spec = ""
-    rest: list[str] = []
     closings = _closings(address)
     position = 0
     while token := _TOKEN.match(address, position):
@@ -85,18 +86,16 @@ def address_parts(address: str) -> tuple[str, str]:
         if token["mark"] == "(" and token.start() in closings:
             position = closings[token.start()]
             comments.append(_unquoted(address[token.start() : position]))
-            rest.append(" ")
         elif token["angle"] is not None:
             spec = spec or _addr_spec(token["angle"])
             name.append(" ")
-            rest.append(token[0])
         else:
             name.append(token[0] if token["quoted"] is None else _unquoted(token[0]))
-            rest.append(token[0])
+    comment = _on_one_line(" ".join(comments))
     if spec:
-        return _on_one_line("".join(name)) or _on_one_line(" ".join(comments)), spec
-    spec = _addr_spec("".join(rest))
-    return (_on_one_line(" ".join(comments)) if spec else "", spec)
+        return _on_one_line("".join(name)) or comment, spec
+    spec = _addr_spec(address)
+    return comment if spec else "", spec
 
 
 def bare_address(address: str) -> str:
@@ -108,7 +107,8 @@ def bare_address(address: str) -> str:
     Returns: local part and domain, the domain in lower case, without whitespace (but for a
     quoted local part that holds some) and without needless quotes; `""` where there is none.
     """
-    return address_parts(address)[1]
+    local, at, domain = address_parts(address)[1].rpartition("@")
+    return local + at + domain.lower()
 
 
 def format_address(name: str, address: str) -> str:
@@ -145,9 +145,24 @@ def _closings(text: str) -> dict[int, int]:
     return closings
 
 
+def _without_comments(text: str) -> str:
+    closings = _closings(text)
+    if not closings:
+        return text
+    kept = []
+    start = position = 0
+    while token := _TOKEN.match(text, position):
+        position = token.end()
+        if token["mark"] == "(" and token.start() in closings:
+            kept.append(text[start : token.start()])
+            start = position = closings[token.start()]
+    kept.append(text[start:])
+    return " ".join(kept)
+
+
 def _addr_spec(text: str) -> str:
     """Normalise `local@domain`, which may have a route before it; `""` where it is not one."""
-    text = text.strip()
+    text = _without_comments(text).strip()
     route = _ROUTE.match(text)
     if route:
         text = text[route.end() :].strip()
@@ -159,7 +174,7 @@ def _addr_spec(text: str) -> str:
         unquoted = _unquoted(local)
         if re.fullmatch(_ATOMS, unquoted):
             local = unquoted
-    return f"{local}@{match['domain'].lower()}"
+    return f"{local}@{match['domain']}"
 
 
 def _closed_up(text: str) -> str:

@@ -9,11 +9,13 @@ from typing import Any
 import attrs
 
 from lifecycle._addresses import bare_address, split_addresses
+from lifecycle._values import maker
 from lifecycle.commands import Reply, ReplyAll
-from lifecycle.interaction import Change, Draft, Email
+from lifecycle.interaction import Change, Draft
 
 _LINE_BREAKS = re.compile(r"[\r\n\0]+")
 _DEFAULT_PREFIX = Reply().subject_prefix
+_make_draft = maker(Draft)
 
 
 def derive(change: Change, command: Reply) -> Draft:
@@ -21,13 +23,13 @@ def derive(change: Change, command: Reply) -> Draft:
     email = change.email
     sender = _one_line(email.reply_to or email.from_address)
     ours = _our_address(change)
-    return Draft(
+    return _make_draft(
         id=f"{change.id}D{change.drafts}",
         to_address=sender,
         from_address=ours,
         cc_addresses=_others(change, sender, ours) if isinstance(command, ReplyAll) else (),
         subject=_subject(email.subject, command.subject_prefix),
-        text=_text(email, command),
+        text=_text(change, command),
         structured_text=command.structured_text,
         references=email.references + ((email.message_id,) if email.message_id else ()),
     )
@@ -37,7 +39,7 @@ def resume(change: Change, draft: Draft, command: Reply) -> Draft:
     """A kept draft, with what the command gives in place of its fields."""
     given: dict[str, Any] = {}
     if command.text or command.quote_original:
-        given["text"] = _text(change.email, command)
+        given["text"] = _text(change, command)
     if command.structured_text:
         given["structured_text"] = command.structured_text
     if command.subject_prefix != _DEFAULT_PREFIX:
@@ -50,12 +52,14 @@ def resume(change: Change, draft: Draft, command: Reply) -> Draft:
 
 def edited(draft: Draft, given: Mapping[str, Any]) -> Draft:
     """A draft with some fields replaced; the same one where nothing differs."""
-    differing = {name: value for name, value in given.items() if getattr(draft, name) != value}
-    return attrs.evolve(draft, **differing) if differing else draft
+    for name, value in given.items():
+        if getattr(draft, name) != value:
+            return attrs.evolve(draft, **given)
+    return draft
 
 
 def _one_line(value: str) -> str:
-    return _LINE_BREAKS.sub(" ", value)
+    return value if value.isprintable() else _LINE_BREAKS.sub(" ", value)
 
 
 def _our_address(change: Change) -> str:
@@ -65,7 +69,8 @@ def _our_address(change: Change) -> str:
     for address in change.submission.our_addresses:
         if bare_address(address) in reached:
             return _one_line(address)
-    return received[0] if received else ""
+    others = (*received, *change.submission.our_addresses)
+    return next((address for address in others if bare_address(address)), "")
 
 
 def _others(change: Change, sender: str, ours: str) -> tuple[str, ...]:
@@ -94,11 +99,11 @@ def _subject(original: str, prefix: str) -> str:
     return prefix + subject
 
 
-def _text(email: Email, command: Reply) -> str:
+def _text(change: Change, command: Reply) -> str:
     if not command.quote_original:
         return command.text
     lines = [command.reply_to_start_line] if command.reply_to_start_line else []
-    lines += [command.indent_character + line for line in email.text.splitlines()]
+    lines += [command.indent_character + line for line in change.email.text.splitlines()]
     quotation = "\n".join(lines)
     return f"{command.text}\n\n{quotation}" if command.text else quotation
 

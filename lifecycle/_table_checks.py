@@ -8,12 +8,13 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from lifecycle.errors import TableError
-from lifecycle.vocabulary import Who
+from lifecycle.vocabulary import Trigger, Who
 
 if TYPE_CHECKING:
     from lifecycle.table import Row, Table
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*")
+_SYSTEM_EXITS = {Trigger.REVOKE.value, Trigger.RETURN.value}
 _HOLDERS = (Who.INVITED_AGENT, Who.OWNER)
 
 
@@ -78,6 +79,12 @@ def _check_states(table: Table) -> None:
             raise TableError(f"{rule.name} is not final and has no exit", value=rule.name)
         if rule.held and rule.timer is None:
             raise TableError(f"{rule.name} is held, so it needs a timer", value=rule.name)
+        if rule.timer is not None and not _SYSTEM_EXITS & {
+            row.trigger for row in table.rows if row.source == rule.name
+        }:
+            raise TableError(
+                f"{rule.name} has a timer, so it needs a row of Revoke or Return", value=rule.name
+            )
     forward = [(row.source, row.dest) for row in table.rows]
     backward = [(row.dest, row.source) for row in table.rows]
     reached = _closure([table.initial], forward)

@@ -1,4 +1,4 @@
-"""L0. Frozen values, made at the speed of mutable ones."""
+"""L0. Frozen values: made at the speed of mutable ones, and what was made of them kept."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import attrs
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+
+_KEPT = 512
+_LONGEST_KEPT = 64 * 1024
 
 
 def maker(cls: Callable[_P, _T]) -> Callable[_P, _T]:
@@ -23,16 +26,17 @@ def maker(cls: Callable[_P, _T]) -> Callable[_P, _T]:
         cls: an attrs class with slots, `frozen` and `weakref_slot=False`; defaults that are
             factories are not supported.
 
-    Returns: a function with the same parameters, whose result is an instance of `cls`.
+    Returns: a function with the same parameters by name, whose result is an instance of `cls`.
     """
     shape = cast(Any, cls)
     fields = attrs.fields(shape)
-    # keyword-only, because defaults may stand before fields that have none
+    # not keyword-only: Python looks up the default of such a parameter by name at every call
     names = ", ".join(
-        f.name if f.default is attrs.NOTHING else f"{f.name}=_default_{f.name}" for f in fields
+        [field.name for field in fields if field.default is attrs.NOTHING]
+        + [f"{f.name}=_default_{f.name}" for f in fields if f.default is not attrs.NOTHING]
     )
     source = [
-        f"def make_{shape.__name__}(*, {names}):",
+        f"def make_{shape.__name__}({names}):",
         "    value = _Twin()",
         *(f"    value.{field.name} = {field.name}" for field in fields),
         "    value.__class__ = _cls",
@@ -43,3 +47,37 @@ def maker(cls: Callable[_P, _T]) -> Callable[_P, _T]:
     scope["_Twin"] = type(f"{shape.__name__}Twin", (), {"__slots__": shape.__slots__})
     exec("\n".join(source), scope)  # the source holds nothing but names of fields
     return cast(Callable[_P, _T], scope[f"make_{shape.__name__}"])
+
+
+def kept(length: Callable[[Any], int]) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
+    """A decorator: keep the last results of a pure function, a few hundred of them.
+
+    The function is asked by position about one frozen value, and perhaps a note beside it that
+    can be compared. The value is known by its identity: `functools.lru_cache` would hash and
+    compare it, which for a mail takes longer than to show it. For each value the result of the
+    latest note is kept; one longer than 64 Ki is not, lest senders of large mails fill the
+    memory.
+
+    Arguments:
+        length: how long a result is.
+    """
+
+    def decorate(function: Callable[_P, _T]) -> Callable[_P, _T]:
+        make = cast(Callable[..., _T], function)
+        # an entry holds its value, whose `id` is therefore not given to another one
+        entries: dict[int, tuple[object, object, _T]] = {}
+
+        def keeping(value: object, note: object = None) -> _T:
+            entry = entries.get(id(value))
+            if entry is not None and entry[1] == note:
+                return entry[2]
+            result = make(value) if note is None else make(value, note)
+            if length(result) <= _LONGEST_KEPT:
+                if len(entries) >= _KEPT:
+                    entries.clear()
+                entries[id(value)] = (value, note, result)
+            return result
+
+        return cast(Callable[_P, _T], keeping)
+
+    return decorate

@@ -10,7 +10,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any, Literal, TypeAlias, TypeVar
 
 import attrs
@@ -22,6 +22,7 @@ from cattrs.preconf.orjson import OrjsonConverter
 from cattrs.preconf.orjson import make_converter as _make_orjson_converter
 
 from lifecycle import notifications as n
+from lifecycle._values import kept
 from lifecycle.commands import Command, wire_name
 from lifecycle.errors import InvalidParameter, LifecycleError, MissingParameter, UnknownOperation
 from lifecycle.interaction import Attachment, UserData, is_id
@@ -214,13 +215,13 @@ def decode_command(
             "there is no such operation", path=f"$.{_OPERATION_NAME}", value=name
         )
     parameters = {key: item for key, item in value.items() if key != _OPERATION_NAME}
-    command: Command = _converter.structure(parameters, table.commands[name])
+    command: Command = _converter().structure(parameters, table.commands[name])
     return command
 
 
 def encode_command(command: Command) -> bytes:
     """Write a command as JSON, `operationName` first, with all of its parameters."""
-    return orjson.dumps({_OPERATION_NAME: command.trigger, **_converter.unstructure(command)})
+    return orjson.dumps({_OPERATION_NAME: command.trigger, **_converter().unstructure(command)})
 
 
 def encode(notification: Any) -> bytes:
@@ -230,7 +231,7 @@ def encode(notification: Any) -> bytes:
         notification: one of the documented messages, or of an extended table's own: any attrs
             class, which the converter writes as it is.
     """
-    return orjson.dumps(_writer(notification.__class__)(notification))
+    return orjson.dumps(_writers[type(notification)](notification))
 
 
 def decode(data: bytes | bytearray | memoryview | str, *, table: Table = EMAIL) -> Notification:
@@ -252,7 +253,7 @@ def decode(data: bytes | bytearray | memoryview | str, *, table: Table = EMAIL) 
     state = value["state"]
     if not isinstance(state, str) or state not in table.by_name:
         raise InvalidParameter("there is no such state", path="$.state", value=state)
-    notification: Notification = _converter.structure(value, _MESSAGES.get(state, n.Left))
+    notification: Notification = _converter().structure(value, _MESSAGES.get(state, n.Left))
     if not is_id(notification.id):
         raise InvalidParameter("must be letters and digits", path="$.id", value=notification.id)
     if notification.capabilities != table.capabilities(state):
@@ -262,27 +263,36 @@ def decode(data: bytes | bytearray | memoryview | str, *, table: Table = EMAIL) 
     return notification
 
 
-_converter = make_converter()
+_converter = cache(make_converter)  # on first use, because making one takes milliseconds
 
 
+@cache
 def _encoder() -> OrjsonConverter:
     """The converter behind `encode`: what is JSON already is not made into dicts again."""
     converter = make_converter()
     converter.register_unstructure_hook(UserData, lambda value: orjson.Fragment(value.json))
-    whole = {cls: converter.get_unstructure_hook(cls) for cls in (n.AcceptedEmail, n.ReplyEmail)}
-
-    @lru_cache(maxsize=512)
-    def mail(email: n.AcceptedEmail | n.ReplyEmail) -> orjson.Fragment:
-        return orjson.Fragment(orjson.dumps(whole[type(email)](email)))
-
-    for cls in whole:
-        converter.register_unstructure_hook(cls, mail)
+    for cls in (n.AcceptedEmail, n.ReplyEmail):
+        converter.register_unstructure_hook(cls, _written_once(converter, cls))
     return converter
 
 
-_encoding = _encoder()
+def _written_once(converter: OrjsonConverter, cls: type[Any]) -> Callable[[Any], orjson.Fragment]:
+    """A hook that makes the JSON of a mail's content the first time that it is asked."""
+    unstructure = converter.get_unstructure_hook(cls)
+
+    @kept(len)
+    def json(content: Any) -> bytes:
+        return orjson.dumps(unstructure(content))
+
+    return lambda content: orjson.Fragment(json(content))
 
 
-@cache
-def _writer(cls: type[Any]) -> Callable[[Any], Any]:
-    return _encoding.get_unstructure_hook(cls)
+class _Writers(dict[type[Any], Callable[[Any], Any]]):
+    """What makes JSON's values of a notification, by its class."""
+
+    def __missing__(self, cls: type[Any]) -> Callable[[Any], Any]:
+        self[cls] = writer = _encoder().get_unstructure_hook(cls)
+        return writer
+
+
+_writers = _Writers()

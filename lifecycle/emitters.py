@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from types import MappingProxyType
 
-from lifecycle._values import maker
+from lifecycle._values import kept, maker
 from lifecycle.errors import InternalError
 from lifecycle.interaction import Draft, Interaction, Submission
 from lifecycle.notifications import (
@@ -25,7 +24,9 @@ from lifecycle.vocabulary import State
 _make_invited = maker(Invited)
 _make_invited_email = maker(InvitedEmail)
 _make_accepted = maker(Accepted)
+_make_accepted_email = maker(AcceptedEmail)
 _make_reply_created = maker(ReplyCreated)
+_make_reply_email = maker(ReplyEmail)
 _make_left = maker(Left)
 _make_subject_email = maker(SubjectEmail)
 
@@ -92,14 +93,16 @@ EMITTERS: Mapping[str, Emitter] = MappingProxyType(
 )
 """The emitters of the states that have a message of their own; `left` serves the others."""
 
-_CACHED = 512
-"""How many mails and drafts on agents' desks are kept in the shape that is shown."""
+
+def _length(shown: AcceptedEmail | ReplyEmail) -> int:
+    texts = (shown.text, shown.structured_text, shown.subject, shown.to_address, shown.from_address)
+    return sum(map(len, texts)) + sum(map(len, shown.cc_addresses))
 
 
-@lru_cache(maxsize=_CACHED)
-def _accepted_email(submission: Submission, comment: str | None) -> AcceptedEmail:
+@kept(_length)
+def _accepted_email(submission: Submission, comment: str | None = None) -> AcceptedEmail:
     email = submission.email
-    return AcceptedEmail(
+    return _make_accepted_email(
         to_address=email.to_address,
         from_address=email.from_address,
         cc_addresses=email.cc_addresses,
@@ -114,9 +117,9 @@ def _accepted_email(submission: Submission, comment: str | None) -> AcceptedEmai
     )
 
 
-@lru_cache(maxsize=_CACHED)
+@kept(_length)
 def _reply_email(draft: Draft) -> ReplyEmail:
-    return ReplyEmail(
+    return _make_reply_email(
         to_address=draft.to_address,
         from_address=draft.from_address,
         cc_addresses=draft.cc_addresses,

@@ -143,6 +143,13 @@ class InternalError(LifecycleError):
     """Something that is not the caller's fault."""
 
 
+class Conflict(InternalError):
+    """What a commit expected was not stored any more; nothing of it was committed.
+
+    `value` names what differed. Whoever commits reads again and tries again.
+    """
+
+
 class NotPermitted(LifecycleError):
     """The agent is not the one who may, or lacks the role."""
 

@@ -276,7 +276,7 @@ class Draft:
     """The Message-IDs of the thread, oldest first; the last is the mail that is answered."""
 
     def __hash__(self) -> int:
-        return hash((self.id, self.subject, self.text, self.structured_text))
+        return hash((self.id, len(self.text)))  # to hash a text takes longer than to show it
 
     @property
     def mime_type(self) -> str:
@@ -408,22 +408,26 @@ class Interaction(Change):
 
     def change(self) -> Change:
         """A copy that can be written to, of the next version."""
-        return Change(
-            self.submission,
-            self.version + 1,
-            self.state,
-            self.queue,
-            self.agent_id,
-            self.offer,
-            self.deadline,
-            self.user_data,
-            self.comment,
-            self.draft,
-            self.drafts,
-            self.parking,
-            self.transfer,
-            self.reason,
-        )
+        # Plain assignments to a blank object: half the time of a constructor of 14 arguments.
+        change = _blank(Change)
+        change.submission = self.submission
+        change.version = self.version + 1
+        change.state = self.state
+        change.queue = self.queue
+        change.agent_id = self.agent_id
+        change.offer = self.offer
+        change.deadline = self.deadline
+        change.user_data = self.user_data
+        change.comment = self.comment
+        change.draft = self.draft
+        change.drafts = self.drafts
+        change.parking = self.parking
+        change.transfer = self.transfer
+        change.reason = self.reason
+        return change
+
+
+_blank = object.__new__
 
 
 def seal(change: Change) -> Interaction:

@@ -59,6 +59,8 @@ class StateRule:
     """Whether an agent holds an interaction in this state (semantics 1)."""
     documented: bool = attrs.field(default=False, kw_only=True)
     """Whether the documented page shows its notification (semantics 2, 4)."""
+    outgoing: bool = attrs.field(default=False, kw_only=True)
+    """Whether the draft leaves for the mailer when this state is entered (semantics 2)."""
     timer: Timer | None = attrs.field(default=None, kw_only=True)
     """Its timer (semantics 5), None where none runs."""
     emitter: Emitter | None = attrs.field(default=None, kw_only=True)
@@ -225,7 +227,7 @@ EMAIL: Final = Table(
         StateRule(_REPLY, held=True, documented=True, timer=effects.handling),
         StateRule(_TRANSFERRED, timer=effects.returning),
         StateRule(_WORKBIN),
-        StateRule(_SENT, final=True),
+        StateRule(_SENT, final=True, outgoing=True),
         StateRule(_COMPLETED, final=True),
     ),
     rows=(

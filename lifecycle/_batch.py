@@ -1,0 +1,172 @@
+"""L5. The steps of one commit put together, with what they do to agents (semantics 6, 9)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import attrs
+
+from lifecycle.codec import encode
+from lifecycle.engine import Step, is_waiting
+from lifecycle.errors import AgentAtCapacity, AgentNotReady
+from lifecycle.interaction import Interaction
+from lifecycle.ports import Store
+from lifecycle.records import Agent, Commit, Content, Delivery, Entry, Outcome, Outgoing, Saved
+from lifecycle.table import Table
+from lifecycle.vocabulary import SYSTEM, Actor, Who
+
+
+def counted_for(interaction: Interaction) -> set[str]:
+    """The agents whose load an interaction is part of: who holds it, who transferred it."""
+    return {interaction.agent_id, interaction.transfer_origin} - {None}  # type: ignore[return-value]  # mypy does not follow the subtraction
+
+
+class Batch:
+    """Collects what is to be committed at one time, reading the agents that it concerns."""
+
+    def __init__(
+        self, store: Store, at: datetime, *, table: Table, documented_only: bool = False
+    ) -> None:
+        self.at = at
+        self._store = store
+        self._table = table
+        self._documented_only = documented_only
+        self._agents: dict[str, Agent] = {}
+        self._read: dict[str, Agent] = {}
+        self._saved: dict[str, Saved] = {}
+        self._entries: list[Entry] = []
+        self._deliveries: list[Delivery] = []
+
+    async def agent(self, agent_id: str) -> Agent:
+        """The agent as this batch leaves it."""
+        if agent_id not in self._agents:
+            stored = await self._store.agent(agent_id)
+            self._agents[agent_id] = self._read[agent_id] = stored or Agent(id=agent_id)
+        return self._agents[agent_id]
+
+    async def change_agent(self, agent_id: str, **changes: Any) -> Agent:
+        """Give fields of an agent new values."""
+        agent = attrs.evolve(await self.agent(agent_id), **changes)
+        self._agents[agent_id] = agent
+        return agent
+
+    def submitted(self, interaction: Interaction) -> None:
+        """Add a new interaction."""
+        self._save(interaction, None)
+        self._entries.append(
+            Entry(
+                interaction_id=interaction.id,
+                version=interaction.version,
+                at=self.at,
+                actor=None,
+                trigger="Submit",
+                source=None,
+                dest=interaction.state,
+                offer=interaction.offer,
+                agent_id=None,
+            )
+        )
+
+    async def stepped(self, before: Interaction, step: Step, actor: Actor) -> None:
+        """Add a step: the value, its history, its delivery, and the loads that it changes."""
+        after = step.interaction
+        self._save(after, before.version)
+        self._entries.append(
+            Entry(
+                interaction_id=after.id,
+                version=after.version,
+                at=self.at,
+                actor=None if actor is SYSTEM else actor,
+                trigger=step.row.trigger,
+                source=before.state,
+                dest=after.state,
+                offer=after.offer,
+                agent_id=step.agent_id,
+            )
+        )
+        was, is_ = counted_for(before), counted_for(after)
+        for agent_id in sorted(was ^ is_):
+            agent = await self.agent(agent_id)
+            await self.change_agent(agent_id, load=agent.load + (1 if agent_id in is_ else -1))
+        if step.row.who is Who.INVITED_AGENT and isinstance(actor, str):
+            await self.change_agent(actor, missed=0)
+        await self._deliver(step)
+
+    async def _deliver(self, step: Step) -> None:
+        after, agent_id = step.interaction, step.agent_id
+        if agent_id is None:
+            return
+        if self._documented_only and not self._table.by_name[after.state].documented:
+            return
+        agent = await self.agent(agent_id)
+        agent = await self.change_agent(agent_id, sequence=agent.sequence + 1)
+        self._deliveries.append(
+            Delivery(
+                agent_id=agent_id,
+                sequence=agent.sequence,
+                interaction_id=after.id,
+                offer=after.offer,
+                trigger=step.row.trigger,
+                at=self.at,
+                payload=encode(step.notification),
+            )
+        )
+
+    def _save(self, interaction: Interaction, expected: int | None) -> None:
+        self._saved[interaction.id] = Saved(
+            interaction=interaction,
+            expected=expected,
+            waiting=is_waiting(interaction, self._table),
+        )
+
+    def latest(self, interaction_id: str) -> Interaction:
+        """An interaction as this batch leaves it."""
+        return self._saved[interaction_id].interaction
+
+    def commit(
+        self,
+        *,
+        outgoing: tuple[Outgoing, ...] = (),
+        contents: tuple[Content, ...] = (),
+        outcome: Outcome | None = None,
+    ) -> Commit:
+        """What has been collected; agents that change are held to the version that was read."""
+        return Commit(
+            at=self.at,
+            interactions=tuple(self._saved.values()),
+            agents=tuple(
+                attrs.evolve(agent, version=agent.version + 1)
+                for agent in self._agents.values()
+                if agent != self._read[agent.id]
+            ),
+            entries=tuple(self._entries),
+            deliveries=tuple(self._deliveries),
+            outgoing=outgoing,
+            contents=contents,
+            outcome=outcome,
+        )
+
+
+def check_invitable(agent: Agent, capacity: int, *, counted: bool) -> None:
+    """Refuse an invitation of an agent who cannot have one (semantics 6).
+
+    Arguments:
+        agent: the agent as stored.
+        capacity: how many interactions the agent may hold or be offered.
+        counted: whether the interaction is part of the agent's load already.
+
+    Raises `AgentNotReady`, `AgentAtCapacity`.
+    """
+    if not agent.ready:
+        raise AgentNotReady(
+            f"the agent is not ready ({agent.reason or 'never was'})",
+            agent_id=agent.id,
+            value=agent.reason,
+        )
+    if agent.load >= capacity + counted:
+        raise AgentAtCapacity(
+            f"the agent has {agent.load} of {capacity} interactions",
+            agent_id=agent.id,
+            value=capacity,
+        )

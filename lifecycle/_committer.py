@@ -1,0 +1,139 @@
+"""L5. Optimistic commits, and requests with an operation id that happen once (semantics 9)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import TypeAlias, TypeVar
+
+import anyio
+import attrs
+
+from lifecycle.errors import (
+    Conflict,
+    InternalError,
+    InvalidParameter,
+    LifecycleError,
+    OperationIdReused,
+    RaceLost,
+)
+from lifecycle.interaction import Interaction
+from lifecycle.ports import Clock, Store
+from lifecycle.records import Commit, Outcome, Refusal
+
+_T = TypeVar("_T")
+Work: TypeAlias = Callable[[datetime], Awaitable[tuple[Commit | None, _T]]]
+"""Reads, decides, and says what to commit, and what to return once it is committed."""
+
+_TRIES = 1000
+"""How often a request reads again because others were faster, before it gives up."""
+
+
+@attrs.frozen
+class Request:
+    """A request that must happen once."""
+
+    operation_id: str
+    """The id that the caller gave."""
+    fingerprint: str
+    """A digest of everything else that the caller gave."""
+
+    @classmethod
+    def of(cls, operation_id: str | None, *parts: object) -> Request | None:
+        """The request of these parts; None where there is no operation id.
+
+        Raises `InvalidParameter` for an id that is no string, or empty.
+        """
+        if operation_id is None:
+            return None
+        _check_operation_id(operation_id)
+        digest = hashlib.sha256()
+        for part in parts:
+            data = part if isinstance(part, bytes) else repr(part).encode(errors="surrogatepass")
+            digest.update(b"%d:" % len(data))
+            digest.update(data)
+        return cls(operation_id, digest.hexdigest())
+
+
+def _check_operation_id(value: object) -> None:
+    if not isinstance(value, str) or not value:
+        raise InvalidParameter("must be a string, not empty", path="$.operationId", value=value)
+
+
+class Committer:
+    """Carries out work against a store: again where it conflicts, once where it has an id."""
+
+    def __init__(self, store: Store, clock: Clock, committed: Callable[[Commit], None]) -> None:
+        """`committed` is called after each commit, before anything else can happen."""
+        self._store = store
+        self._clock = clock
+        self._committed = committed
+        self._running: dict[str, anyio.Event] = {}
+
+    async def run(self, work: Work[_T]) -> _T:
+        """Do work that may be done again.
+
+        Raises what the work raises, and `RaceLost` where others are faster all the time.
+        """
+        for _ in range(_TRIES):
+            commit, result = await work(self._clock.now().astimezone(UTC))
+            try:
+                if commit is not None:
+                    await self._commit(commit)
+            except Conflict:
+                continue
+            return result
+        raise RaceLost("others were faster every time", value=_TRIES)
+
+    async def run_once(self, work: Work[Interaction], request: Request | None) -> Interaction:
+        """Do work on behalf of a request: the same request again gives the first outcome.
+
+        Raises what the work raises, or raised the first time; `OperationIdReused` where the id
+        was used for another request.
+        """
+        if request is None:
+            return await self.run(work)
+        while (running := self._running.get(request.operation_id)) is not None:
+            await running.wait()
+        finished = self._running[request.operation_id] = anyio.Event()
+        try:
+            return await self._first(work, request)
+        finally:
+            del self._running[request.operation_id]
+            finished.set()
+
+    async def _first(self, work: Work[Interaction], request: Request) -> Interaction:
+        async def recorded(at: datetime) -> tuple[Commit | None, Outcome]:
+            known = await self._store.outcome(request.operation_id)
+            if known is not None:
+                return None, known
+            new = Outcome(operation_id=request.operation_id, fingerprint=request.fingerprint, at=at)
+            try:
+                commit, interaction = await work(at)
+            except InternalError:
+                raise
+            except LifecycleError as error:
+                new = attrs.evolve(new, refusal=Refusal.of(error))
+                return Commit(at=at, outcome=new), new
+            new = attrs.evolve(new, interaction=interaction)
+            return attrs.evolve(commit or Commit(at=at), outcome=new), new
+
+        outcome = await self.run(recorded)
+        if outcome.fingerprint != request.fingerprint:
+            raise OperationIdReused(
+                "used before for another request",
+                path="$.operationId",
+                value=request.operation_id,
+            )
+        if outcome.refusal is not None:
+            raise outcome.refusal.error()
+        if outcome.interaction is None:
+            raise InternalError("an outcome says nothing", value=request.operation_id)
+        return outcome.interaction
+
+    async def _commit(self, commit: Commit) -> None:
+        # What was committed must be told, even where the caller has been cancelled meanwhile.
+        with anyio.CancelScope(shield=True):
+            await self._store.commit(commit)
+            self._committed(commit)

@@ -1,0 +1,310 @@
+"""L5. What each request reads, checks and commits (semantics 2a, 5, 6, 9).
+
+Every method takes the time and returns what to commit and what to answer; the committer
+carries it out, and calls it again where somebody else was faster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from lifecycle import engine
+from lifecycle._batch import Batch, check_invitable, counted_for
+from lifecycle._replies import outgoing_mail
+from lifecycle.commands import (
+    Command,
+    Invite,
+    LinkAttachment,
+    PlaceInQueue,
+    PlaceInWorkbin,
+    Revoke,
+    Send,
+    Transfer,
+)
+from lifecycle.errors import (
+    AlreadyExists,
+    BacklogFull,
+    InternalError,
+    LifecycleError,
+    NotFound,
+    NotPermitted,
+    StreamStopped,
+)
+from lifecycle.interaction import Email, Interaction
+from lifecycle.mail import parse_mail
+from lifecycle.ports import ContentStore, Directory, Ids, Store
+from lifecycle.records import Agent, Commit, Content, Outgoing
+from lifecycle.settings import Settings
+from lifecycle.table import Row, Table
+from lifecycle.vocabulary import SYSTEM, Actor, Who
+
+MISSED_OFFERS = "MissedOffers"
+"""The reason of an agent who let offers expire."""
+NO_SESSION = "NoSession"
+"""The reason of an agent whose last session has been gone for too long."""
+
+
+def raw_mail_id(interaction_id: str) -> str:
+    """The id of the content that is an interaction's raw mail."""
+    return f"{interaction_id}RAW"
+
+
+class Requests:
+    """The work behind the public methods of the service."""
+
+    def __init__(
+        self,
+        store: Store,
+        contents: ContentStore,
+        directory: Directory,
+        ids: Ids,
+        table: Table,
+        settings: Settings,
+    ) -> None:
+        self._store = store
+        self._contents = contents
+        own: object = store
+        self._contents_in_store = contents is own
+        self._directory = directory
+        self._ids = ids
+        self._table = table
+        self._settings = settings
+
+    async def submit(
+        self,
+        at: datetime,
+        *,
+        email: Email | bytes,
+        id: str | None,
+        queue: str | None,
+        rest: Mapping[str, Any],
+    ) -> tuple[Commit, Interaction]:
+        """A new interaction, with the raw mail and its attachments where bytes are given."""
+        new_id = self._ids(at) if id is None else id
+        contents: list[Content] = []
+        if not isinstance(email, Email):
+            parsed = parse_mail(email, id_prefix=new_id)
+            contents = [Content(id=key, data=data) for key, data in parsed.contents.items()]
+            contents.append(Content(id=raw_mail_id(new_id), data=email))
+            email = parsed.email
+        interaction = engine.submit(email, id=new_id, queue=queue, at=at, table=self._table, **rest)
+        if queue is not None and not self._directory.has_queue(queue):
+            raise NotFound("there is no such queue", path="$.queue", value=queue)
+        if await self._store.interaction(new_id) is not None:
+            raise AlreadyExists("another interaction has this id", interaction_id=new_id)
+        if not self._contents_in_store:
+            for content in contents:
+                await self._contents.put(content.id, content.data)
+            contents = []
+        batch = self._batch(at)
+        batch.submitted(interaction)
+        return batch.commit(contents=tuple(contents)), interaction
+
+    async def perform(
+        self, at: datetime, *, interaction_id: str, command: Command, actor: Actor
+    ) -> tuple[Commit, Interaction]:
+        """One step, asked for by an agent or the system."""
+        before = await self._store.interaction(interaction_id)
+        if before is None:
+            raise no_such_interaction(interaction_id)
+        batch = self._batch(at)
+        outgoing = await self._step(batch, before, command, actor)
+        return batch.commit(outgoing=outgoing), batch.latest(interaction_id)
+
+    async def expire(self, at: datetime, *, due: Interaction) -> tuple[Commit | None, bool]:
+        """What the deadline of `due` brings, unless version or deadline have changed (5)."""
+        before = await self._store.interaction(due.id)
+        if before is None or (before.version, before.deadline) != (due.version, due.deadline):
+            return None, False
+        refused: LifecycleError = InternalError("nothing follows", interaction_id=due.id)
+        for command in engine.expiry(before, self._table):
+            batch = self._batch(at)
+            try:
+                outgoing = await self._step(batch, before, command, SYSTEM)
+            except InternalError:
+                raise
+            except LifecycleError as error:
+                refused = error
+                continue
+            await self._count_missed(batch, before)
+            return batch.commit(outgoing=outgoing), True
+        raise refused
+
+    async def ready(self, at: datetime, *, agent_id: str) -> tuple[Commit, Agent]:
+        """The media channel is `Ready`."""
+        self._capacity(agent_id)
+        batch = self._batch(at)
+        await batch.change_agent(agent_id, ready=True, reason=None, missed=0, away_at=None)
+        return batch.commit(), await batch.agent(agent_id)
+
+    async def not_ready(
+        self, at: datetime, *, agent_id: str, reason: str | None
+    ) -> tuple[Commit, Agent]:
+        """The media channel is `NotReady`, and the pending offers are revoked."""
+        self._capacity(agent_id)
+        batch = self._batch(at)
+        await self._make_not_ready(batch, agent_id, reason)
+        return batch.commit(), await batch.agent(agent_id)
+
+    async def leave(self, at: datetime, *, agent_id: str) -> tuple[Commit | None, None]:
+        """The last session ended: presence runs out after its timeout."""
+        batch = self._batch(at)
+        timeout = self._settings.presence_timeout
+        if timeout is None or not (await batch.agent(agent_id)).ready:
+            return None, None
+        await batch.change_agent(agent_id, away_at=at + timeout)
+        return batch.commit(), None
+
+    async def come(self, at: datetime, *, agent_id: str) -> tuple[Commit | None, None]:
+        """A session began: presence does not run out any more."""
+        batch = self._batch(at)
+        if (await batch.agent(agent_id)).away_at is None:
+            return None, None
+        await batch.change_agent(agent_id, away_at=None)
+        return batch.commit(), None
+
+    async def gone(self, at: datetime, *, due: Agent) -> tuple[Commit | None, bool]:
+        """Presence has run out, unless the agent has changed since."""
+        batch = self._batch(at)
+        if await batch.agent(due.id) != due:
+            return None, False
+        await self._make_not_ready(batch, due.id, NO_SESSION)
+        return batch.commit(), True
+
+    def _batch(self, at: datetime) -> Batch:
+        return Batch(
+            self._store, at, table=self._table, documented_only=self._settings.documented_only
+        )
+
+    async def _step(
+        self, batch: Batch, before: Interaction, command: Command, actor: Actor
+    ) -> tuple[Outgoing, ...]:
+        """Add one step to a batch, checked against directory and agent."""
+        step = engine.step(
+            before,
+            command,
+            actor=actor,
+            at=batch.at,
+            table=self._table,
+            limits=self._settings.limits,
+        )
+        try:
+            self._check_names(command)
+            self._check_member(before, step.row, actor)
+            if isinstance(command, Invite):
+                await self._check_invited(batch, before, command.agent_id)
+            outgoing = await self._outgoing(step.interaction, command, batch.at)
+        except LifecycleError as error:
+            error.interaction_id = before.id
+            error.state = before.state
+            error.trigger = command.trigger
+            error.capabilities = self._table.capabilities(before.state)
+            error.agent_id = error.agent_id or (None if actor is SYSTEM else actor)
+            raise
+        await batch.stepped(before, step, actor)
+        return outgoing
+
+    def _capacity(self, agent_id: str) -> int:
+        capacity = self._directory.capacity(agent_id)
+        if capacity is None:
+            raise NotFound(
+                "there is no such agent", path="$.agentId", value=agent_id, agent_id=agent_id
+            )
+        return capacity
+
+    def _check_names(self, command: Command) -> None:
+        """Refuse a command that names an agent, skill, queue or workbin that does not exist."""
+        match command:
+            case Transfer(agent_id=str(agent_id)):
+                self._capacity(agent_id)
+            case Transfer(skill=str(skill)) if not self._directory.has_skill(skill):
+                raise NotFound("there is no such skill", path="$.skill", value=skill)
+            case PlaceInQueue(queue=str(queue)) | Send(queue=str(queue)) if (
+                not self._directory.has_queue(queue)
+            ):
+                raise NotFound("there is no such queue", path="$.queue", value=queue)
+            case PlaceInWorkbin(workbin=workbin) if not self._directory.has_workbin(workbin):
+                raise NotFound("there is no such workbin", path="$.workbin", value=workbin)
+
+    def _check_member(self, before: Interaction, row: Row, actor: Actor) -> None:
+        if row.who is not Who.WORKBIN_AGENT or before.workbin is None or actor is SYSTEM:
+            return
+        if not self._directory.is_member(actor, before.workbin):
+            raise NotPermitted("the workbin is not the agent's", value=before.workbin)
+
+    async def _check_invited(self, batch: Batch, before: Interaction, agent_id: str) -> None:
+        """Refuse an invitation of an agent who cannot have it now (semantics 6, 9)."""
+        capacity = self._capacity(agent_id)
+        agent = await batch.agent(agent_id)
+        check_invitable(agent, capacity, counted=agent_id in counted_for(before))
+        stream = await self._store.stream(agent_id)
+        if stream.parked:
+            raise StreamStopped(
+                "the agent's deliveries have stopped",
+                agent_id=agent_id,
+                value=stream.delivered + 1,
+            )
+        if agent.sequence - stream.delivered >= self._settings.backlog:
+            raise BacklogFull(
+                "too many deliveries wait for the agent",
+                agent_id=agent_id,
+                value=self._settings.backlog,
+            )
+
+    async def _outgoing(
+        self, after: Interaction, command: Command, at: datetime
+    ) -> tuple[Outgoing, ...]:
+        """What leaves for the mailer; also the check that linked content exists."""
+        if isinstance(command, LinkAttachment):
+            await self._content(command.attachment.id)
+        if not self._table.by_name[after.state].outgoing or after.draft is None:
+            return ()
+        ids = [attachment.id for attachment in after.draft.attachments]
+        contents = {id: await self._content(id) for id in ids}
+        queue = command.queue if isinstance(command, Send) else None
+        return (outgoing_mail(after, queue=queue, at=at, contents=contents),)
+
+    async def _content(self, id: str) -> bytes:
+        data = await self._contents.content(id)
+        if data is None:
+            raise NotFound("there is no such content", path="$.attachment.id", value=id)
+        return data
+
+    async def _count_missed(self, batch: Batch, before: Interaction) -> None:
+        """An agent who let an offer expire; after too many in a row, `NotReady` (semantics 6)."""
+        if before.agent_id is None or before.state not in _offers(self._table):
+            return
+        agent = await batch.agent(before.agent_id)
+        agent = await batch.change_agent(agent.id, missed=agent.missed + 1)
+        bound = self._settings.missed_offers
+        if bound is not None and agent.missed >= bound and agent.ready:
+            await self._make_not_ready(batch, agent.id, MISSED_OFFERS, besides=before.id)
+
+    async def _make_not_ready(
+        self, batch: Batch, agent_id: str, reason: str | None, besides: str | None = None
+    ) -> None:
+        """Set `NotReady` and revoke the agent's pending offers in one commit (semantics 6)."""
+        revoke = Revoke(reason=reason)  # refuses a reason that is no text
+        await batch.change_agent(agent_id, ready=False, reason=reason, away_at=None)
+        for held in await self._store.held_by(agent_id):
+            if held.state in _offers(self._table) and held.id != besides:
+                await self._step(batch, held, revoke, SYSTEM)
+
+
+@cache
+def _offers(table: Table) -> frozenset[str]:
+    """The states in which an offer is pending."""
+    return frozenset(row.source for row in table.rows if row.who is Who.INVITED_AGENT)
+
+
+def no_such_interaction(interaction_id: str) -> NotFound:
+    """The refusal of an interaction that is not there."""
+    return NotFound(
+        "there is no such interaction",
+        interaction_id=interaction_id,
+        path="$.id",
+        value=interaction_id,
+    )

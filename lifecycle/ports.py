@@ -1,0 +1,277 @@
+"""L4. What the service needs from outside, as Protocols; adapters implement them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from datetime import datetime
+from enum import Enum
+from typing import Protocol, TypeAlias, runtime_checkable
+
+import attrs
+
+from lifecycle.interaction import Interaction
+from lifecycle.records import Agent, Commit, Delivery, Entry, Outcome, Outgoing, Stream
+
+
+class Answer(Enum):
+    """What a sink says of a delivery (semantics 9)."""
+
+    DELIVERED = "delivered"
+    """The agent, or what stands for the agent, has it."""
+    FAILED = "failed"
+    """It could not be delivered; it is tried again, and parked after too many failures."""
+    NOT_CONNECTED = "not connected"
+    """The agent is not there; it waits, and no try is counted."""
+
+
+class MailAnswer(Enum):
+    """What a mailer says of a message (semantics 9)."""
+
+    SENT = "sent"
+    """It is the mailer's from here on."""
+    DEFERRED = "deferred"
+    """Not now; it is tried again, and parked after too many failures."""
+    REFUSED = "refused"
+    """Never; it is parked."""
+
+
+class Clock(Protocol):
+    """The one source of time."""
+
+    def now(self) -> datetime:
+        """The present time, with a time zone."""
+        ...
+
+
+class Ids(Protocol):
+    """The source of ids."""
+
+    def __call__(self, at: datetime) -> str:
+        """A new id: letters and digits, later ones sorting after earlier ones."""
+        ...
+
+
+class Sink(Protocol):
+    """What deliveries are handed to.
+
+    It must expect a delivery again after a crash or a failure, with the same sequence.
+    """
+
+    async def deliver(self, delivery: Delivery) -> Answer:
+        """Take a delivery. An exception counts as `Answer.FAILED`."""
+        ...
+
+
+class Mailer(Protocol):
+    """What sent replies are handed to.
+
+    It must expect a message again after a crash or a failure, with the same Message-ID.
+    """
+
+    async def send(self, mail: Outgoing) -> MailAnswer:
+        """Take a message. An exception counts as `MailAnswer.DEFERRED`."""
+        ...
+
+
+@runtime_checkable
+class ContentStore(Protocol):
+    """Where the bytes of attachments and raw mails are."""
+
+    async def put(self, id: str, data: bytes) -> None:
+        """Keep bytes under an id; what was there under it is replaced."""
+        ...
+
+    async def content(self, id: str) -> bytes | None:
+        """The bytes under an id, None where there are none."""
+        ...
+
+
+class Directory(Protocol):
+    """Who and what exists in the contact centre (semantics 6)."""
+
+    def capacity(self, agent_id: str) -> int | None:
+        """How many interactions an agent may hold or be offered; None for no such agent."""
+        ...
+
+    def has_queue(self, queue: str) -> bool:
+        """Whether there is such a queue."""
+        ...
+
+    def has_workbin(self, workbin: str) -> bool:
+        """Whether there is such a workbin."""
+        ...
+
+    def has_skill(self, skill: str) -> bool:
+        """Whether there is such a skill."""
+        ...
+
+    def is_member(self, agent_id: str, workbin: str) -> bool:
+        """Whether an agent belongs to a workbin."""
+        ...
+
+    def is_skilled(self, agent_id: str, skill: str) -> bool:
+        """Whether an agent has a skill."""
+        ...
+
+
+class Store(Protocol):
+    """What keeps interactions, agents, deliveries and outgoing mail.
+
+    Every method may be called concurrently. What `commit` has returned from is durable, as far
+    as the store promises it, and seen by every later call.
+    """
+
+    async def commit(self, commit: Commit) -> None:
+        """Commit everything that is in `commit`, or nothing.
+
+        A store may carry out the commits of several callers in one transaction of its own; each
+        is still all or nothing.
+
+        Raises `Conflict` where the stored version of an interaction or agent is not the expected
+        one, or an outcome is stored under the operation id already; nothing is changed then.
+        """
+        ...
+
+    async def interaction(self, id: str) -> Interaction | None:
+        """The latest value of an interaction, None where there is none."""
+        ...
+
+    async def history(self, id: str) -> tuple[Entry, ...]:
+        """All entries of an interaction, oldest first."""
+        ...
+
+    async def waiting(self, queue: str | None = None) -> tuple[Interaction, ...]:
+        """What waits to be offered, oldest submission first; all queues where none is named."""
+        ...
+
+    async def held_by(self, agent_id: str) -> tuple[Interaction, ...]:
+        """What an agent holds, oldest submission first."""
+        ...
+
+    async def in_workbin(self, workbin: str) -> tuple[Interaction, ...]:
+        """What is parked in a workbin, oldest submission first."""
+        ...
+
+    async def thread(self, message_id: str) -> tuple[Interaction, ...]:
+        """The interactions whose mail or reply has this Message-ID or whose mail refers to it.
+
+        Oldest submission first.
+        """
+        ...
+
+    async def due(self, at: datetime, limit: int) -> tuple[Interaction, ...]:
+        """Interactions whose deadline is at or before `at`, earliest first, at most `limit`."""
+        ...
+
+    async def next_deadline(self) -> datetime | None:
+        """The earliest deadline of an interaction, or `away_at` of an agent; None for none."""
+        ...
+
+    async def agent(self, id: str) -> Agent | None:
+        """The stored value of an agent, None where there is none."""
+        ...
+
+    async def agents(self) -> tuple[Agent, ...]:
+        """All stored agents, by id."""
+        ...
+
+    async def away(self, at: datetime, limit: int) -> tuple[Agent, ...]:
+        """Agents whose `away_at` is at or before `at`, earliest first, at most `limit`."""
+        ...
+
+    async def outcome(self, operation_id: str) -> Outcome | None:
+        """What is stored under an operation id, None where nothing is."""
+        ...
+
+    async def stream(self, agent_id: str) -> Stream:
+        """How far the deliveries of an agent have come."""
+        ...
+
+    async def streams(self, *, parked: bool) -> tuple[Stream, ...]:
+        """The streams that are parked, or those that are not, by agent id."""
+        ...
+
+    async def claim(
+        self, worker: str, at: datetime, until: datetime, limit: int
+    ) -> tuple[Stream, ...]:
+        """Take streams in which something can be tried now, for one worker alone.
+
+        Those are streams with an undelivered delivery that are neither parked nor absent, whose
+        `retry_at` has come, and that no other worker has. They are the worker's until `until` or
+        until it gives them back by `progress`. Oldest undelivered delivery first.
+        """
+        ...
+
+    async def progress(self, worker: str, stream: Stream) -> bool:
+        """Store how far a stream has come, and give it back.
+
+        Where the agent has connected since it was claimed, it is not stored as absent.
+
+        Returns: False, and nothing is changed, where the stream is not the worker's any more.
+        """
+        ...
+
+    async def change_stream(self, agent_id: str, change: Callable[[Stream], Stream]) -> Stream:
+        """Change a stream whoever has it, as one step, and return the new value.
+
+        `change` may be called again; what it raises comes out, and nothing is changed then.
+        """
+        ...
+
+    async def deliveries(self, agent_id: str, after: int, limit: int) -> tuple[Delivery, ...]:
+        """The agent's retained deliveries with sequences above `after`, in order."""
+        ...
+
+    async def claim_outgoing(
+        self, worker: str, at: datetime, until: datetime, limit: int
+    ) -> tuple[Outgoing, ...]:
+        """Take mail that can be tried now, for one worker alone, as `claim` does; oldest first."""
+        ...
+
+    async def outgoing_progress(self, worker: str, mail: Outgoing) -> bool:
+        """Store what became of a mail, and give it back; as `progress`."""
+        ...
+
+    async def outgoing(self, *, parked: bool | None = None) -> tuple[Outgoing, ...]:
+        """Outgoing mail that the mailer does not have, oldest first.
+
+        Arguments:
+            parked: only what is parked, or only what is not; None for both.
+        """
+        ...
+
+    async def change_outgoing(
+        self, message_id: str, change: Callable[[Outgoing], Outgoing | None]
+    ) -> Outgoing | None:
+        """Change a mail whoever has it; None from `change` removes it. As `change_stream`.
+
+        Returns: the value before, None where there is no such mail.
+        """
+        ...
+
+    async def next_try(self) -> datetime | None:
+        """The earliest time at which something can be tried, delivery or mail; None for none.
+
+        A time in the past where something can be tried now.
+        """
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class Committed:
+    """What an observer is told after each commit."""
+
+    at: datetime
+    """When."""
+    interactions: tuple[Interaction, ...]
+    """The new values of interactions."""
+    agents: tuple[Agent, ...]
+    """The new values of agents."""
+    entries: tuple[Entry, ...]
+    """The new lines of histories: what was done, by whom."""
+    waiting: Collection[str]
+    """Ids of those interactions that wait to be offered."""
+
+
+Observer: TypeAlias = Callable[[Committed], None]
+"""Called after each commit, in its order; it must not block, and what it raises is logged."""

@@ -1,0 +1,254 @@
+"""L3. What a store keeps beside interactions (semantics 1, 6, 9), and what one commit holds."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import attrs
+import orjson
+
+from lifecycle import errors
+from lifecycle.errors import LifecycleError
+from lifecycle.interaction import Interaction
+
+TOPIC = "/me/interactions"
+"""Where notifications are published."""
+
+
+@attrs.frozen(kw_only=True)
+class Agent:
+    """An agent's media channel and what is counted for it (semantics 6)."""
+
+    id: str
+    """The agent's id."""
+    version: int = 0
+    """One more for every change; 0 for an agent who has never been stored."""
+    ready: bool = False
+    """Whether the e-mail channel is `Ready`."""
+    reason: str | None = None
+    """Why it is `NotReady`, where a reason is known."""
+    load: int = 0
+    """How many interactions the agent holds or is offered, or has transferred in vain so far."""
+    missed: int = 0
+    """How many offers in a row the agent let expire."""
+    sequence: int = 0
+    """The sequence number of the agent's latest delivery; 0 before the first."""
+    away_at: datetime | None = None
+    """When the agent becomes `NotReady` for want of a session; None while one lives."""
+
+
+@attrs.frozen(kw_only=True)
+class Delivery:
+    """A notification on its way (semantics 1)."""
+
+    agent_id: str
+    """For whom."""
+    topic: str = TOPIC
+    """Where it is published."""
+    sequence: int
+    """Its number in the agent's log, from 1 without gaps, in the order of commit."""
+    interaction_id: str
+    """What it is about."""
+    offer: int
+    """The number of the interaction's latest offer."""
+    trigger: str
+    """What caused it."""
+    at: datetime
+    """When it was caused, UTC."""
+    payload: bytes
+    """The notification as JSON."""
+
+    def line(self) -> bytes:
+        """The delivery as one JSON object, the notification under `data`; no line end."""
+        return orjson.dumps(
+            {
+                "agentId": self.agent_id,
+                "topic": self.topic,
+                "sequence": self.sequence,
+                "interactionId": self.interaction_id,
+                "offer": self.offer,
+                "trigger": self.trigger,
+                "at": self.at,
+                "data": orjson.Fragment(self.payload),
+            },
+            option=orjson.OPT_UTC_Z,
+        )
+
+
+@attrs.frozen(kw_only=True)
+class Stream:
+    """How far the deliveries of one agent have come (semantics 9)."""
+
+    agent_id: str
+    """Whose."""
+    delivered: int = 0
+    """The sequence up to which the sink has everything."""
+    tries: int = 0
+    """How often the sink has failed at the next one."""
+    retry_at: datetime | None = None
+    """Before this time the next one is not tried again."""
+    absent: bool = False
+    """Whether it waits for the agent to connect."""
+    connects: int = 0
+    """How often the agent has connected; tells an absence that is over from one that is not."""
+    parked: bool = False
+    """Whether it stopped, because the next one failed too often."""
+
+
+@attrs.frozen(kw_only=True)
+class Outgoing:
+    """A reply on its way to the mailer (semantics 9)."""
+
+    message_id: str
+    """Its one Message-ID, with angle brackets."""
+    interaction_id: str
+    """Of which interaction."""
+    queue: str | None
+    """The outbound queue that was named."""
+    sender: str
+    """The envelope's sender, a bare address."""
+    recipients: tuple[str, ...]
+    """The envelope's recipients, bare addresses, none twice."""
+    at: datetime
+    """When it was sent, UTC."""
+    message: bytes
+    """The RFC 5322 message."""
+    sent: bool = False
+    """Whether the mailer has it."""
+    tries: int = 0
+    """How often the mailer has failed."""
+    retry_at: datetime | None = None
+    """Before this time it is not tried again."""
+    parked: bool = False
+    """Whether it failed for good, or too often."""
+
+
+@attrs.frozen(kw_only=True)
+class Entry:
+    """One line of an interaction's history."""
+
+    interaction_id: str
+    """Of which interaction."""
+    version: int
+    """The version that it led to; 0 for the submission."""
+    at: datetime
+    """When, UTC."""
+    actor: str | None
+    """The agent who did it, None for the system."""
+    trigger: str
+    """What was done; `Submit` for the submission."""
+    source: str | None
+    """The state before; None for the submission."""
+    dest: str
+    """The state after."""
+    offer: int
+    """The number of the latest offer."""
+    agent_id: str | None
+    """Who was notified, or would have been; None for nobody."""
+
+
+@attrs.frozen(kw_only=True)
+class Content:
+    """Bytes that belong to an interaction: an attachment, or the raw mail."""
+
+    id: str
+    """Their id: ASCII letters and digits."""
+    data: bytes
+    """The bytes."""
+
+
+@attrs.frozen(kw_only=True)
+class Refusal:
+    """An error as a store keeps it."""
+
+    kind: str
+    """The name of its class in `lifecycle.errors`."""
+    fields: dict[str, Any]
+    """Its message and fields, as JSON has them."""
+
+    @classmethod
+    def of(cls, error: LifecycleError) -> Refusal:
+        """Take an error down, its value as text where JSON could not give it back."""
+        fields = {name: getattr(error, name) for name in _ERROR_FIELDS}
+        fields["capabilities"] = list(error.capabilities)
+        fields["value"] = _as_json(error.value)
+        return cls(kind=type(error).__name__, fields=fields)
+
+    def error(self) -> LifecycleError:
+        """The error again, of the same class and with the same fields."""
+        fields = {**self.fields, "capabilities": tuple(self.fields["capabilities"])}
+        message = fields.pop("message")
+        kind: type[LifecycleError] = getattr(errors, self.kind, LifecycleError)
+        return kind(message, **fields)
+
+
+_ERROR_FIELDS = (
+    "message",
+    "interaction_id",
+    "state",
+    "trigger",
+    "agent_id",
+    "path",
+)
+
+
+def _as_json(value: Any) -> Any:
+    try:
+        same = orjson.loads(orjson.dumps(value)) == value
+    except TypeError:  # orjson's word for what JSON cannot hold
+        same = False
+    return value if same else errors.shown(value)
+
+
+@attrs.frozen(kw_only=True)
+class Outcome:
+    """What a request with an `operationId` came to (semantics 9)."""
+
+    operation_id: str
+    """The id that the caller gave."""
+    fingerprint: str
+    """A digest of the request, to tell another one under the same id."""
+    at: datetime
+    """When, UTC."""
+    interaction: Interaction | None = None
+    """The interaction as the request left it, None where it was refused."""
+    refusal: Refusal | None = None
+    """Why it was refused, None where it was not."""
+
+
+@attrs.frozen(kw_only=True)
+class Saved:
+    """A new value of an interaction and what it must replace."""
+
+    interaction: Interaction
+    """The new value."""
+    expected: int | None
+    """The version that must be stored; None where none may be."""
+    waiting: bool
+    """Whether it waits to be offered."""
+
+
+@attrs.frozen(kw_only=True)
+class Commit:
+    """Everything that is committed together, or not at all (semantics 9).
+
+    The version that must be stored of each agent is the given one's less 1.
+    """
+
+    at: datetime
+    """When, UTC."""
+    interactions: tuple[Saved, ...] = ()
+    """New values of interactions, with their deadlines; each interaction at most once."""
+    agents: tuple[Agent, ...] = ()
+    """New values of agents; each agent at most once."""
+    entries: tuple[Entry, ...] = ()
+    """New lines of histories."""
+    deliveries: tuple[Delivery, ...] = ()
+    """New deliveries, numbered on from the stored sequence of their agents."""
+    outgoing: tuple[Outgoing, ...] = ()
+    """New outgoing mail."""
+    contents: tuple[Content, ...] = ()
+    """New content."""
+    outcome: Outcome | None = None
+    """The outcome of the operation id; none may be stored under it."""

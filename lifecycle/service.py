@@ -1,0 +1,504 @@
+"""L5. The lifecycle as a running service: load, step, commit, deliver (semantics 5 to 9).
+
+The only orchestration. Every request reads, steps the pure engine, and commits against the
+versions that it read; where somebody else was faster it reads again. Timers and deliveries
+are carried on by two background tasks, or by hand with `fire_due` and `drain`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from types import TracebackType
+from typing import Any, Self
+
+import anyio
+import anyio.abc
+import anyio.lowlevel
+import attrs
+
+from lifecycle._committer import Committer, Request
+from lifecycle._relay import Relay
+from lifecycle._requests import Requests, no_such_interaction
+from lifecycle._system import SystemClock, new_id
+from lifecycle.commands import Close, Command, Invite, LinkAttachment, Revoke
+from lifecycle.directory import MemoryDirectory
+from lifecycle.errors import InvalidParameter, LifecycleError, NotFound
+from lifecycle.interaction import Attachment, Email, Interaction, UserData
+from lifecycle.ports import (
+    Clock,
+    Committed,
+    ContentStore,
+    Directory,
+    Ids,
+    Mailer,
+    Observer,
+    Sink,
+    Store,
+)
+from lifecycle.records import Agent, Commit, Delivery, Entry, Outgoing, Stream
+from lifecycle.settings import Settings
+from lifecycle.table import EMAIL, Table
+from lifecycle.vocabulary import SYSTEM, Actor
+
+_log = logging.getLogger("lifecycle.service")
+
+_GLANCE = 1.0
+"""Seconds after which a waiting timer looks at the clock again, in case it was set."""
+
+
+class Lifecycle:
+    """Runs interactions against a store, a sink and a mailer.
+
+    Arguments:
+        store: keeps everything.
+        sink: takes deliveries.
+        mailer: takes sent replies; None to leave them in the store.
+        directory: says who and what exists; the default knows everybody and everything.
+        clock: the one source of time.
+        ids: makes ids of interactions and contents.
+        contents: keeps attachments and raw mail; by default the store, in the same commit.
+        table: the rule table.
+        settings: durations and bounds.
+        observer: told of every commit.
+        background: whether timers and deliveries are carried on while it is open; if not,
+            somebody calls `fire_due` and `drain`.
+
+    It is an asynchronous context manager, under asyncio or trio. Raises `InvalidParameter`
+    where neither `contents` nor the store keeps content.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        sink: Sink,
+        mailer: Mailer | None = None,
+        directory: Directory | None = None,
+        clock: Clock | None = None,
+        ids: Ids = new_id,
+        contents: ContentStore | None = None,
+        table: Table = EMAIL,
+        settings: Settings | None = None,
+        observer: Observer | None = None,
+        background: bool = True,
+    ) -> None:
+        self._store = store
+        if contents is None:
+            if not isinstance(store, ContentStore):
+                raise InvalidParameter("the store keeps no content", path="$.contents", value=store)
+            contents = store
+        self._contents = contents
+        self._directory = MemoryDirectory() if directory is None else directory
+        self._clock = SystemClock() if clock is None else clock
+        self._ids = ids
+        self._settings = Settings() if settings is None else settings
+        self._observer = observer
+        self._background = background
+        self._requests = Requests(store, contents, self._directory, ids, table, self._settings)
+        self._committer = Committer(store, self._clock, self._committed)
+        worker = ids(self._clock.now())
+        self._relay = Relay(worker, store, sink, mailer, self._clock, self._settings)
+        self._sessions: Counter[str] = Counter()
+        self._tasks: anyio.abc.TaskGroup | None = None
+        self._timers_changed = anyio.Event()
+        self._work_changed = anyio.Event()
+
+    async def __aenter__(self) -> Self:
+        if self._background:
+            self._tasks = anyio.create_task_group()
+            await self._tasks.__aenter__()
+            self._tasks.start_soon(self._keep_time)
+            self._tasks.start_soon(self._keep_delivering)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        if self._tasks is None:
+            return None
+        tasks, self._tasks = self._tasks, None
+        tasks.cancel_scope.cancel()
+        try:
+            return await tasks.__aexit__(kind, error, traceback)
+        except BaseExceptionGroup as group:
+            if group.exceptions != (error,):
+                raise
+            return None  # only what the body raised, which goes on without a group around it
+
+    # Requests
+
+    async def submit(
+        self,
+        email: Email | bytes,
+        *,
+        queue: str | None,
+        id: str | None = None,
+        user_data: Mapping[str, Any] | None = None,
+        our_addresses: Sequence[str] = (),
+        in_queues: Sequence[str] = (),
+        out_queues: Sequence[str] = (),
+        contact_id: str | None = None,
+        comment: str | None = None,
+        operation_id: str | None = None,
+    ) -> Interaction:
+        """Make an interaction of a mail, and keep it.
+
+        Arguments:
+            email: the mail; raw bytes are parsed, and they and their attachments are kept.
+            queue, user_data, our_addresses, in_queues, out_queues, contact_id, comment: as
+                `lifecycle.submit` has them.
+            id: the interaction's id; None for a new one.
+            operation_id: makes the request happen once.
+
+        Returns: version 0 of the interaction.
+        Raises `InvalidParameter` as `lifecycle.submit` does, `MailTooLarge`, `MailTooDeep` and
+        `MailTooManyParts` as `parse_email` does, `NotFound` for an unknown queue,
+        `AlreadyExists` where another interaction has the id, `OperationIdReused`.
+        """
+        rest = {
+            "user_data": None if user_data is None else UserData.of(user_data),
+            "our_addresses": _listed(our_addresses),
+            "in_queues": _listed(in_queues),
+            "out_queues": _listed(out_queues),
+            "contact_id": contact_id,
+            "comment": comment,
+        }
+        work = partial(self._requests.submit, email=email, id=id, queue=queue, rest=rest)
+        request = Request.of(operation_id, "submit", email, id, queue, rest)
+        return await self._committer.run_once(work, request)
+
+    async def perform(
+        self,
+        interaction_id: str,
+        command: Command,
+        *,
+        agent_id: Actor,
+        operation_id: str | None = None,
+    ) -> Interaction:
+        """Take an interaction one transition further, and commit everything that follows.
+
+        Arguments:
+            interaction_id: which interaction.
+            command: what is asked for.
+            agent_id: who asks: an agent's id, or `SYSTEM`.
+            operation_id: makes the request happen once.
+
+        Returns: the interaction after the step. Its notification is in the agent's log.
+        Raises what `lifecycle.step` raises; `NotFound` for an interaction, agent, queue,
+        workbin, skill or attachment that does not exist; `NotPermitted` for a workbin that is
+        not the agent's; for an Invite `AgentNotReady`, `AgentAtCapacity`, `BacklogFull`,
+        `StreamStopped`; `OperationIdReused`. Nothing is changed then.
+        """
+
+        work = partial(
+            self._requests.perform, interaction_id=interaction_id, command=command, actor=agent_id
+        )
+        request = Request.of(operation_id, "perform", interaction_id, command, agent_id)
+        return await self._committer.run_once(work, request)
+
+    async def invite(
+        self,
+        interaction_id: str,
+        agent_id: str,
+        *,
+        delivering_timeout: float | None = None,
+        operation_id: str | None = None,
+    ) -> Interaction:
+        """Offer an interaction to an agent; otherwise as `perform`.
+
+        Arguments:
+            interaction_id: which interaction.
+            agent_id: whom.
+            delivering_timeout: seconds to accept in; None for the configured default.
+            operation_id: makes the request happen once.
+        """
+        command = Invite(agent_id=agent_id, delivering_timeout=delivering_timeout)
+        return await self.perform(
+            interaction_id, command, agent_id=SYSTEM, operation_id=operation_id
+        )
+
+    async def revoke(
+        self, interaction_id: str, *, reason: str | None = None, operation_id: str | None = None
+    ) -> Interaction:
+        """Take an interaction away from whoever has it; otherwise as `perform`."""
+        return await self.perform(
+            interaction_id, Revoke(reason=reason), agent_id=SYSTEM, operation_id=operation_id
+        )
+
+    async def close(
+        self, interaction_id: str, *, reason: str | None = None, operation_id: str | None = None
+    ) -> Interaction:
+        """End an interaction that nobody holds; otherwise as `perform`."""
+        return await self.perform(
+            interaction_id, Close(reason=reason), agent_id=SYSTEM, operation_id=operation_id
+        )
+
+    async def ready(self, agent_id: str) -> Agent:
+        """Set an agent's media channel to `Ready` (semantics 6).
+
+        Returns: the agent. Raises `NotFound` for one whom the directory does not know.
+        """
+        return await self._committer.run(partial(self._requests.ready, agent_id=agent_id))
+
+    async def not_ready(self, agent_id: str, *, reason: str | None = None) -> Agent:
+        """Set an agent's media channel to `NotReady` (semantics 6).
+
+        The agent's pending offers are revoked in the same commit. Work that was accepted goes
+        on. Returns: the agent. Raises `NotFound` for one whom the directory does not know.
+        """
+        work = partial(self._requests.not_ready, agent_id=agent_id, reason=reason)
+        return await self._committer.run(work)
+
+    async def connected(self, agent_id: str) -> None:
+        """Say that a session of an agent has begun: what waits for the agent is delivered now."""
+        self._sessions[agent_id] += 1
+        await self._committer.run(partial(self._requests.come, agent_id=agent_id))
+        await self._store.change_stream(
+            agent_id,
+            lambda stream: attrs.evolve(stream, absent=False, connects=stream.connects + 1),
+        )
+        self._work_changed.set()
+
+    async def disconnected(self, agent_id: str) -> None:
+        """Say that a session of an agent has ended: after the last, presence runs out (6)."""
+        self._sessions[agent_id] -= 1
+        if self._sessions[agent_id] <= 0:
+            del self._sessions[agent_id]
+            await self._committer.run(partial(self._requests.leave, agent_id=agent_id))
+
+    async def add_content(self, data: bytes, *, name: str, mimetype: str) -> Attachment:
+        """Keep content that `LinkAttachment` can name.
+
+        Arguments:
+            data: the bytes.
+            name: the file's name.
+            mimetype: for example `application/pdf`.
+
+        Returns: the attachment, with its new id.
+        """
+        id = self._ids(self._clock.now())
+        attachment = Attachment(id=id, name=name, size=len(data), mimetype=mimetype)
+        LinkAttachment(attachment=attachment)  # refuses what could not be linked
+        await self._contents.put(id, data)
+        return attachment
+
+    # Questions
+
+    async def get(self, interaction_id: str) -> Interaction:
+        """The latest value of an interaction. Raises `NotFound`."""
+        interaction = await self._store.interaction(interaction_id)
+        if interaction is None:
+            raise no_such_interaction(interaction_id)
+        return interaction
+
+    async def history(self, interaction_id: str) -> tuple[Entry, ...]:
+        """What happened to an interaction, oldest first. Raises `NotFound`."""
+        await self.get(interaction_id)
+        return await self._store.history(interaction_id)
+
+    async def waiting(self, queue: str | None = None) -> tuple[Interaction, ...]:
+        """What waits to be offered, oldest first; of all queues where none is named."""
+        return await self._store.waiting(queue)
+
+    async def interactions_of(self, agent_id: str) -> tuple[Interaction, ...]:
+        """What an agent holds, oldest first."""
+        return await self._store.held_by(agent_id)
+
+    async def workbin(self, workbin: str) -> tuple[Interaction, ...]:
+        """What is parked in a workbin, oldest first. Raises `NotFound`."""
+        if not self._directory.has_workbin(workbin):
+            raise NotFound("there is no such workbin", path="$.workbin", value=workbin)
+        return await self._store.in_workbin(workbin)
+
+    async def thread(self, message_id: str) -> tuple[Interaction, ...]:
+        """The interactions of the thread that a Message-ID belongs to, oldest first."""
+        return await self._store.thread(message_id)
+
+    async def agent(self, agent_id: str) -> Agent:
+        """An agent's media channel and counts. Raises `NotFound`."""
+        if self._directory.capacity(agent_id) is None:
+            raise NotFound("there is no such agent", agent_id=agent_id, value=agent_id)
+        return await self._store.agent(agent_id) or Agent(id=agent_id)
+
+    async def agents(self) -> tuple[Agent, ...]:
+        """All agents who have ever been ready or notified, by id."""
+        return await self._store.agents()
+
+    async def content(self, id: str) -> bytes:
+        """The bytes of an attachment or a raw mail. Raises `NotFound`."""
+        data = await self._contents.content(id)
+        if data is None:
+            raise NotFound("there is no such content", path="$.id", value=id)
+        return data
+
+    async def deliveries(
+        self, agent_id: str, *, after: int = 0, limit: int = 100
+    ) -> tuple[Delivery, ...]:
+        """An agent's retained deliveries with sequences above `after`, in order."""
+        return await self._store.deliveries(agent_id, after, limit)
+
+    # What stopped
+
+    async def parked(self) -> tuple[Stream, ...]:
+        """The streams of agents that stopped at a delivery that failed too often."""
+        return await self._store.streams(parked=True)
+
+    async def release(self, agent_id: str) -> Stream:
+        """Try the delivery again at which an agent's stream stopped, and go on from there."""
+        return await self._change_stream(agent_id, delivered=0)
+
+    async def drop(self, agent_id: str) -> Stream:
+        """Give up the delivery at which an agent's stream stopped, and go on after it."""
+        return await self._change_stream(agent_id, delivered=1)
+
+    async def _change_stream(self, agent_id: str, *, delivered: int) -> Stream:
+        def change(stream: Stream) -> Stream:
+            if not stream.parked:
+                raise NotFound("the agent's deliveries have not stopped", agent_id=agent_id)
+            return attrs.evolve(
+                stream, delivered=stream.delivered + delivered, tries=0, parked=False
+            )
+
+        stream = await self._store.change_stream(agent_id, change)
+        self._work_changed.set()
+        return stream
+
+    async def outgoing(self, *, parked: bool | None = None) -> tuple[Outgoing, ...]:
+        """Replies that the mailer does not have: parked ones, others, or both."""
+        return await self._store.outgoing(parked=parked)
+
+    async def release_mail(self, message_id: str) -> None:
+        """Try a parked reply again. Raises `NotFound` where there is none."""
+        await self._change_mail(
+            message_id, lambda mail: attrs.evolve(mail, tries=0, retry_at=None, parked=False)
+        )
+        self._work_changed.set()
+
+    async def drop_mail(self, message_id: str) -> None:
+        """Give up a reply that the mailer does not have. Raises `NotFound` where there is none."""
+        await self._change_mail(message_id, lambda mail: None)
+
+    async def _change_mail(
+        self, message_id: str, change: Callable[[Outgoing], Outgoing | None]
+    ) -> None:
+        if await self._store.change_outgoing(message_id, change) is None:
+            raise NotFound("there is no such outgoing mail", path="$.id", value=message_id)
+
+    # What goes on by itself
+
+    async def fire_due(self, limit: int | None = None) -> int:
+        """Do what is due by now: expired timers, follow-ups, agents who are gone (5, 6).
+
+        Arguments:
+            limit: how many at most; None for one batch of each kind.
+
+        Returns: how many did something. One that fails is logged, and the others go on.
+        """
+        at = self._clock.now()
+        size = self._settings.batch if limit is None else limit
+        due = await self._store.due(at, size)
+        work: list[Callable[[datetime], Awaitable[tuple[Commit | None, bool]]]] = [
+            partial(self._requests.expire, due=interaction) for interaction in due
+        ]
+        agents = await self._store.away(at, size if limit is None else limit - len(due))
+        work += [partial(self._requests.gone, due=agent) for agent in agents]
+        fired = 0
+        for one in work:
+            try:
+                fired += await self._committer.run(one)
+            except LifecycleError:
+                _log.exception("a timer could not be fired")
+        return fired
+
+    async def drain(self) -> int:
+        """Deliver and mail everything that can be tried now, in order.
+
+        Returns: how many deliveries and mails were handed over.
+        """
+        handed = 0
+        while work := await self._relay.claim(self._settings.batch):
+            for piece in work:
+                handed += await piece()
+        return handed
+
+    async def _keep_time(self) -> None:
+        while True:
+            self._timers_changed = anyio.Event()
+            if await self.fire_due():
+                await anyio.lowlevel.checkpoint()
+                continue
+            await self._wait(self._timers_changed, await self._store.next_deadline())
+
+    async def _keep_delivering(self) -> None:
+        busy = 0
+
+        async def carry(piece: Callable[[], Awaitable[int]]) -> None:
+            nonlocal busy
+            try:
+                await piece()
+            except LifecycleError:
+                _log.exception("a delivery could not be tried")
+            finally:
+                busy -= 1
+                self._work_changed.set()
+
+        async with anyio.create_task_group() as tasks:
+            while True:
+                self._work_changed = anyio.Event()
+                free = self._settings.concurrency - busy
+                work = await self._relay.claim(free) if free else []
+                for piece in work:
+                    busy += 1
+                    tasks.start_soon(carry, piece)
+                if work:
+                    await anyio.lowlevel.checkpoint()
+                    continue
+                until = await self._store.next_try() if free else None
+                await self._wait(self._work_changed, until)
+
+    async def _wait(self, changed: anyio.Event, until: datetime | None) -> None:
+        """Wait for an event or a time, by the monotonic clock but never past a clock that jumps."""
+        if until is None:
+            await changed.wait()
+            return
+        while not changed.is_set():
+            remaining = (until - self._clock.now()).total_seconds()
+            # what is overdue and could not be done is tried again, but not without a pause
+            with anyio.move_on_after(min(_GLANCE, remaining) if remaining > 0 else _GLANCE):
+                await changed.wait()
+            if self._clock.now() >= until:
+                return
+
+    def _committed(self, commit: Commit) -> None:
+        if commit.interactions or commit.agents:
+            self._timers_changed.set()
+        if commit.deliveries or commit.outgoing:
+            self._work_changed.set()
+        if self._observer is None or not (commit.interactions or commit.agents):
+            return
+        try:
+            self._observer(
+                Committed(
+                    at=commit.at,
+                    interactions=tuple(saved.interaction for saved in commit.interactions),
+                    agents=commit.agents,
+                    entries=commit.entries,
+                    waiting=frozenset(
+                        saved.interaction.id for saved in commit.interactions if saved.waiting
+                    ),
+                )
+            )
+        except Exception:  # what was committed stands, whatever an observer makes of it
+            _log.exception("the observer failed")
+
+
+def _listed(values: Sequence[str]) -> Sequence[str]:
+    """A copy that nobody else changes; a string stays one, so that it is refused."""
+    return values if isinstance(values, str) else tuple(values)

@@ -1,0 +1,406 @@
+"""L7. A contact centre on a virtual clock: simulated agents take mails through their lives.
+
+Agents, router and supervisor are drawn from one seed and follow no script. Each turn they
+choose among what they can do; what has been done least often so far is the most attractive,
+so that even a few mails visit the whole table. Agents know only what was delivered to them.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TypeAlias
+
+import attrs
+
+from lifecycle import commands as c
+from lifecycle.codec import decode
+from lifecycle.directory import MemoryDirectory
+from lifecycle.errors import InternalError, InvalidParameter
+from lifecycle.interaction import Interaction
+from lifecycle.mailers.memory import MemoryMailer
+from lifecycle.ports import Committed, Sink
+from lifecycle.records import Delivery
+from lifecycle.service import Lifecycle
+from lifecycle.settings import Settings
+from lifecycle.sinks.callback import CallbackSink
+from lifecycle.sinks.tee import TeeSink
+from lifecycle.stores.memory import MemoryStore
+from lifecycle.table import EMAIL
+from lifecycle.vocabulary import Operation, State, Trigger
+
+START = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
+"""When the virtual clock begins: a Monday morning."""
+
+_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_QUEUES = ("inbox", "second-line", "billing")
+_WORKBINS = ("follow-up", "waiting-for-parts")
+_SKILLS = ("german", "invoices")
+_OURS = ("help@example.com", "sales@example.com")
+_CUSTOMER = "customer@example.net"
+_CAPACITY = 3
+_PHRASES = (
+    "Thank you for writing to us.",
+    "We have looked into it and will send you a new one.",
+    "Could you tell us the number on the invoice, please?",
+    "Ihre Anfrage ist bei uns eingegangen. Viele Grüße",
+    "Your parcel left our house this morning.",
+)
+_ARRIVAL, _GLANCE, _THINKING, _BREAK = 20.0, 5.0, 5.0, 900.0  # mean seconds
+_OFFERED = 3.0
+"""How much more attention an offer has than work that was accepted: it does not wait."""
+_SURVEYED = 8
+"""How many of the interactions that have waited longest the router looks at in one turn."""
+_OLD = 60
+"""From this version on everybody is eager to finish an interaction."""
+
+Cell: TypeAlias = tuple[str, str]
+Action: TypeAlias = Callable[[], Awaitable[object]]
+_Option: TypeAlias = tuple[float, Action]
+
+
+class VirtualClock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self, now: datetime = START) -> None:
+        self._now = now
+
+    def now(self) -> datetime:
+        """The present virtual time, UTC."""
+        return self._now
+
+    def move_to(self, now: datetime) -> None:
+        """Go on to a time; one that has passed changes nothing."""
+        self._now = max(self._now, now)
+
+
+@attrs.define(eq=False)
+class _Desk:
+    """What one agent has on the screen, from notifications alone."""
+
+    agent_id: str
+    ready: bool = False
+    items: dict[str, tuple[str, Sequence[str], int]] = attrs.field(factory=dict)
+    ignored: set[str] = attrs.field(factory=set)
+    turn: int = 0
+
+
+class Simulation:
+    """A contact centre that works mails until every interaction has ended.
+
+    Arguments:
+        sink: takes every delivery, in the order of commit.
+        agents: how many agents there are, at least 2.
+        seed: what everything is drawn from; the same seed and mails give the same deliveries.
+        documented_only: deliver only what the documented page shows.
+        progress: told after each step how many interactions there are and how many have ended.
+
+    Raises `InvalidParameter` for fewer than 2 agents.
+    """
+
+    def __init__(
+        self,
+        *,
+        sink: Sink,
+        agents: int = 6,
+        seed: int = 0,
+        documented_only: bool = False,
+        progress: Callable[[int, int], None] = lambda submitted, ended: None,
+    ) -> None:
+        if agents < 2:
+            raise InvalidParameter("needs at least 2 agents", path="$.agents", value=agents)
+        self._random = random.Random(seed)
+        self._clock = VirtualClock()
+        self._desks = {name: _Desk(name) for name in _names(agents)}
+        self._progress = progress
+        self._taken: Counter[tuple[str, str, str]] = Counter()
+        self._cells: Counter[Cell] = Counter()
+        self._open: set[str] = set()
+        self._submitted = 0
+        self._last_offer: dict[str, datetime] = {}
+        self._declined: dict[str, str] = {}
+        self._agenda: list[tuple[datetime, int, Action]] = []
+        self._ticket = itertools.count()
+        skilled = {skill: tuple(self._desks)[index::2] for index, skill in enumerate(_SKILLS)}
+        self._lifecycle = Lifecycle(
+            store=(store := MemoryStore()),
+            sink=TeeSink(sink, CallbackSink(self._see)),
+            mailer=MemoryMailer(),
+            directory=MemoryDirectory(
+                agents=dict.fromkeys(self._desks, _CAPACITY),
+                queues=_QUEUES,
+                workbins=dict.fromkeys(_WORKBINS, tuple(self._desks)),
+                skills=skilled,
+            ),
+            clock=self._clock,
+            ids=self._new_id,
+            settings=Settings(documented_only=documented_only),
+            observer=self._observe,
+            background=False,
+        )
+        self._store = store
+        self._skilled = skilled
+
+    async def run(self, mails: Iterable[bytes]) -> Counter[tuple[str, str, str]]:
+        """Make an interaction of each mail and work all of them to their ends.
+
+        Arguments:
+            mails: raw messages.
+
+        Returns: how often each row was taken, by trigger, source and destination.
+        Raises `TooLarge` for a mail beyond the limits; what follows it is not read then.
+        """
+        arrival = self._clock.now()
+        async with self._lifecycle:
+            for mail in mails:
+                arrival += self._gap(_ARRIVAL)
+                self._at(arrival, partial(self._arrive, mail))
+            for desk in self._desks.values():
+                self._wake(desk, _THINKING)
+            self._at(self._clock.now(), self._route)
+            self._at(self._clock.now(), self._supervise)
+            arrivals = self._submitted_by(arrival)
+            while self._open or arrivals():
+                await self._next()
+        return self._taken
+
+    def _submitted_by(self, last: datetime) -> Callable[[], bool]:
+        return lambda: self._clock.now() < last
+
+    async def _next(self) -> None:
+        """Whatever is first: a timer, or somebody's turn; then deliver what came of it."""
+        at, _, turn = self._agenda[0]
+        deadline = await self._store.next_deadline()
+        if deadline is not None and deadline <= at:
+            self._clock.move_to(deadline)
+            if not await self._lifecycle.fire_due(limit=1):
+                raise InternalError("a timer could not be fired", value=deadline)
+        else:
+            heapq.heappop(self._agenda)
+            self._clock.move_to(at)
+            await turn()
+        await self._lifecycle.drain()
+        self._progress(self._submitted, self._submitted - len(self._open))
+
+    def _at(self, at: datetime, turn: Action) -> None:
+        heapq.heappush(self._agenda, (at, next(self._ticket), turn))
+
+    def _gap(self, mean: float) -> timedelta:
+        return timedelta(milliseconds=round(self._random.expovariate(1 / mean) * 1000))
+
+    def _wake(self, desk: _Desk, mean: float) -> None:
+        """Give an agent a turn, instead of the one that was planned."""
+        desk.turn += 1
+        self._at(self._clock.now() + self._gap(mean), partial(self._work, desk, desk.turn))
+
+    def _new_id(self, at: datetime) -> str:
+        return "".join(self._random.choices(_ALPHABET, k=16))
+
+    async def _arrive(self, mail: bytes) -> None:
+        await self._lifecycle.submit(
+            mail,
+            queue=_QUEUES[0],
+            user_data={"Origination_Source": "Email", "_MessageSize": len(mail)},
+            our_addresses=_OURS,
+            in_queues=_QUEUES,
+            out_queues=("outbound",),
+        )
+
+    def _observe(self, committed: Committed) -> None:
+        for entry in committed.entries:
+            if entry.source is None:
+                self._submitted += 1
+                self._open.add(entry.interaction_id)
+                continue
+            self._taken[entry.trigger, entry.source, entry.dest] += 1
+            self._cells[entry.source, entry.trigger] += 1
+            if EMAIL.by_name[entry.dest].final:
+                self._open.discard(entry.interaction_id)
+            if entry.source == State.INVITED and entry.agent_id is not None:
+                self._declined[entry.interaction_id] = entry.agent_id
+        for agent in committed.agents:
+            self._desks[agent.id].ready = agent.ready
+
+    def _see(self, delivery: Delivery) -> None:
+        """A notification reaches an agent's screen."""
+        desk = self._desks[delivery.agent_id]
+        notification = decode(delivery.payload)
+        desk.ignored.discard(delivery.interaction_id)
+        if notification.capabilities:
+            shown = (notification.state, notification.capabilities, delivery.offer)
+            desk.items[delivery.interaction_id] = shown
+        else:
+            desk.items.pop(delivery.interaction_id, None)
+        self._wake(desk, _THINKING)
+
+    async def _choose(self, options: list[_Option]) -> None:
+        if options:
+            weights, actions = zip(*options, strict=True)
+            [action] = self._random.choices(actions, weights)
+            await action()
+
+    def _appeal(self, state: str, trigger: str, version: int = 0) -> float:
+        """How attractive a trigger is: the less often it was taken, the more."""
+        appeal: float = (1 + self._cells[state, trigger]) ** -1.5
+        rows = EMAIL.cells.get((state, trigger), ())
+        if any(EMAIL.by_name[row.dest].final for row in rows):
+            unseen = len(self._taken) < len(EMAIL.rows)
+            return 10.0 if version > _OLD else appeal * (0.05 if unseen else 0.3)
+        return appeal
+
+    # The router and the supervisor
+
+    async def _route(self) -> None:
+        options: list[_Option] = [(0.05, _nothing)]
+        for interaction in (await self._lifecycle.waiting())[:_SURVEYED]:
+            state, version = interaction.state, interaction.version
+            agent_id = await self._candidate(interaction)
+            if agent_id is not None:
+                options.append(
+                    (
+                        self._appeal(state, Trigger.INVITE),
+                        partial(self._invite, interaction.id, agent_id),
+                    )
+                )
+            if (state, Trigger.CLOSE) in EMAIL.cells:
+                close = partial(self._lifecycle.close, interaction.id, reason="not needed")
+                options.append((0.01 * self._appeal(state, Trigger.CLOSE, version), close))
+        await self._choose(options)
+        self._at(self._clock.now() + self._gap(_GLANCE), self._route)
+
+    async def _candidate(self, interaction: Interaction) -> str | None:
+        """The agent who has been idle longest, and has not just declined it (semantics 6)."""
+        transfer = interaction.transfer
+        names: Iterable[str] = self._desks
+        if transfer is not None and transfer.skill is not None:
+            names = self._skilled[transfer.skill]
+        free = []
+        for name in names:
+            agent = await self._lifecycle.agent(name)
+            if agent.ready and agent.load < _CAPACITY:
+                free.append(name)
+        others = [name for name in free if name != self._declined.get(interaction.id)]
+        return min(others or free, key=lambda one: self._last_offer.get(one, START), default=None)
+
+    async def _invite(self, interaction_id: str, agent_id: str) -> None:
+        self._last_offer[agent_id] = self._clock.now()
+        await self._lifecycle.invite(interaction_id, agent_id)
+
+    async def _supervise(self) -> None:
+        """Now and then something is taken out of a workbin, or off a desk."""
+        options: list[_Option] = [(1.0, _nothing)]
+        for workbin in _WORKBINS:
+            for parked in await self._lifecycle.workbin(workbin):
+                options.append(self._revocation(parked))
+        await self._choose(options)
+        self._at(self._clock.now() + self._gap(60.0), self._supervise)
+
+    def _revocation(self, interaction: Interaction) -> _Option:
+        action = partial(self._lifecycle.revoke, interaction.id, reason="supervisor")
+        return self._appeal(interaction.state, Trigger.REVOKE), action
+
+    # The agents
+
+    async def _work(self, desk: _Desk, turn: int) -> None:
+        if turn != desk.turn:
+            return  # woken up meanwhile
+        options: list[_Option] = []
+        if desk.ready:
+            options.append((0.02, partial(self._lifecycle.not_ready, desk.agent_id)))
+        else:
+            options.append((2.0, partial(self._lifecycle.ready, desk.agent_id)))
+        for interaction_id, (state, operations, offer) in desk.items.items():
+            if interaction_id in desk.ignored:
+                continue
+            ignore = partial(self._ignore, desk, interaction_id)
+            doing: list[_Option] = [(0.3 * self._appeal(state, Trigger.REVOKE), ignore)]
+            version = (await self._lifecycle.get(interaction_id)).version
+            for operation in operations:
+                act = partial(self._operate, desk, interaction_id, operation, offer)
+                doing.append((self._appeal(state, operation, version), act))
+            attention = _OFFERED if Operation.ACCEPT in operations else 1.0
+            share = attention / sum(appeal for appeal, _ in doing)
+            options += [(appeal * share, action) for appeal, action in doing]
+        for workbin in _WORKBINS:
+            for parked in await self._lifecycle.workbin(workbin):
+                pull = partial(self._perform, desk, parked.id, c.Pull())
+                options.append((0.3 * self._appeal(parked.state, Trigger.PULL), pull))
+        await self._choose(options)
+        idle = not set(desk.items) - desk.ignored and desk.ready
+        self._wake(desk, _BREAK if idle else _THINKING)
+
+    async def _ignore(self, desk: _Desk, interaction_id: str) -> None:
+        """Leave it alone until the system takes it away."""
+        desk.ignored.add(interaction_id)
+
+    async def _operate(self, desk: _Desk, interaction_id: str, operation: str, offer: int) -> None:
+        command = await self._command(desk, interaction_id, operation, offer)
+        try:
+            await self._perform(desk, interaction_id, command)
+        except InvalidParameter:
+            if not isinstance(command, c.Send):
+                raise
+            # The mail gave no address that a reply could go to; the agent looks one up.
+            corrected = c.UpdateProperties(to_address=_CUSTOMER, cc_addresses=[])
+            await self._perform(desk, interaction_id, corrected)
+
+    async def _perform(self, desk: _Desk, interaction_id: str, command: c.Command) -> None:
+        after = await self._lifecycle.perform(interaction_id, command, agent_id=desk.agent_id)
+        if after.agent_id != desk.agent_id:
+            desk.items.pop(interaction_id, None)
+
+    async def _command(
+        self, desk: _Desk, interaction_id: str, operation: str, offer: int
+    ) -> c.Command:
+        draw = self._random
+        phrase = draw.choice(_PHRASES)
+        match operation:
+            case "Accept":
+                return c.Accept(offer=offer)
+            case "Reject":
+                return c.Reject(offer=offer, reason=draw.choice((None, "busy", "not mine")))
+            case "Transfer" if draw.random() < 0.3:
+                return c.Transfer(skill=draw.choice(_SKILLS))
+            case "Transfer":
+                others = [name for name in self._desks if name != desk.agent_id]
+                return c.Transfer(agent_id=draw.choice(others))
+            case "Reply" | "ReplyAll":
+                kind = c.Reply if operation == "Reply" else c.ReplyAll
+                quote = draw.random() < 0.5
+                return kind(text=phrase, quote_original=quote, reply_to_start_line="You wrote:")
+            case "StopProcessing":
+                return c.StopProcessing(reason=draw.choice((None, "spam", "answered by phone")))
+            case "PlaceInQueue":
+                return c.PlaceInQueue(queue=draw.choice(_QUEUES))
+            case "PlaceInWorkbin":
+                return c.PlaceInWorkbin(workbin=draw.choice(_WORKBINS))
+            case "UpdateProperties":
+                return c.UpdateProperties(
+                    user_data={"Priority": draw.randrange(10), "Disposition": phrase},
+                    delete_keys=["_MessageSize"] if draw.random() < 0.2 else [],
+                    comment=draw.choice((None, phrase)),
+                    text=phrase if desk.items[interaction_id][0] == State.REPLY_CREATED else None,
+                )
+            case "Send":
+                edited = draw.choice((None, f"{phrase}\n\nKind regards, {desk.agent_id}"))
+                return c.Send(text=edited)
+            case "LinkAttachment":
+                attachment = await self._lifecycle.add_content(
+                    phrase.encode(), name="answer.txt", mimetype="text/plain"
+                )
+                return c.LinkAttachment(attachment=attachment)
+        return EMAIL.commands[operation]()
+
+
+async def _nothing() -> None:
+    """Let the turn pass."""
+
+
+def _names(agents: int) -> list[str]:
+    names = ("ann", "bob", "cem", "dora", "eve", "finn", "gita", "hugo")
+    return [names[n] if n < len(names) else f"agent{n + 1}" for n in range(agents)]

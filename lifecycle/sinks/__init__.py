@@ -1,0 +1,1 @@
+"""L6. Adapters of the `Sink` port."""
