@@ -199,19 +199,19 @@ def _written(draft: Draft | None) -> Draft:
 
 
 def delivering(change: Change, command: Invite, at: datetime, limits: Limits) -> datetime | None:
-    """The delivering timer, as long as the invitation says."""
+    """delivering"""
     if command.delivering_timeout is None:
         return at + limits.delivering_timeout
     return at + timedelta(seconds=command.delivering_timeout)
 
 
 def handling(change: Change, command: object, at: datetime, limits: Limits) -> datetime | None:
-    """The handling timer."""
+    """handling"""
     return at + limits.handling_timeout
 
 
 def returning(change: Change, command: object, at: datetime, limits: Limits) -> datetime | None:
-    """What brings an outstanding transfer on: at once for an agent, in time for a skill."""
+    """transfer, while one is outstanding; at once where it is to an agent"""
     if change.transfer is None:
         return None
     return at if change.transfer.agent_id is not None else change.transfer.deadline

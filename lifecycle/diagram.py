@@ -21,8 +21,9 @@ import attrs
 from lifecycle.table import EMAIL, Row, StateRule, Table, condition_label
 from lifecycle.vocabulary import Who
 
-# Blue and vermilion of the Okabe-Ito palette: told apart with any kind of colour vision, and
-# never the only sign (lines are dashed, borders doubled, boxes rounded as well).
+# Blue and vermilion of the Okabe-Ito palette, the latter darkened so that small text is legible:
+# told apart with any kind of colour vision, and never the only sign (lines are dashed, borders
+# doubled, boxes rounded as well).
 _AGENT: Final = "#0072B2"
 _SYSTEM: Final = "#B34700"
 _INK: Final = "#222222"

@@ -17,7 +17,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from lifecycle.cli.export import FILES, FORMATS, differences, export, exported
+from lifecycle.cli import app
+from lifecycle.cli.export import FILES, FORMATS, differences, exported
 from lifecycle.commands import Close
 from lifecycle.diagram import dot, markdown, mermaid
 from lifecycle.table import EMAIL, Row, StateRule, Table
@@ -30,14 +31,6 @@ OTHER = Table(
     [Row("Close", "Begin", "Done", None, Who.SYSTEM, None, Close)],
     (),
 )
-
-app = typer.Typer()
-app.command()(export)
-
-
-@app.command()
-def nothing() -> None:
-    """Make `export` a command among others, as it is in `lifecycle`."""
 
 
 @attrs.frozen

@@ -1,0 +1,67 @@
+"""The README is true: its examples run, its tables are those of the table."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lifecycle import diagram
+
+README = Path(__file__).parent.parent / "README.md"
+TEXT = README.read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"<!-- example -->\n```python\n(.*?)```", TEXT, re.DOTALL)
+COMMANDS = re.findall(r"```sh\n(.*?)\n```", TEXT, re.DOTALL)
+GENERATED = re.compile(
+    r"(<!-- generated: lifecycle export markdown -->\n)(.*?)(<!-- end of generated -->)", re.DOTALL
+)
+
+
+def tables() -> str:
+    """The tables as the README has them: one heading level below its own."""
+    return diagram.markdown(level=3)
+
+
+def test_every_python_block_is_an_example() -> None:
+    """No block of Python escapes the tests."""
+    assert len(EXAMPLES) == TEXT.count("```python") == 4
+
+
+@pytest.mark.parametrize("number", range(len(EXAMPLES)))
+def test_examples_run(number: int) -> None:
+    """Each example runs on its own, without a warning."""
+    subprocess.run(
+        [sys.executable, "-W", "error", "-c", EXAMPLES[number]],
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+
+
+def test_the_first_example_prints_the_notifications() -> None:
+    """The ten lines step an interaction and print what the agent is told."""
+    done = subprocess.run(
+        [sys.executable, "-c", EXAMPLES[0]], check=True, capture_output=True, text=True, timeout=60
+    )
+    states = re.findall(r'"state":"(\w+)"', done.stdout)
+    assert states == ["Invited", "Accepted", "ReplyCreated"]
+    assert all(line.startswith('ann {"messageTypeName"') for line in done.stdout.splitlines())
+
+
+def test_the_tables_are_generated() -> None:
+    """The tables between the markers are what `lifecycle export markdown` prints."""
+    found = GENERATED.search(TEXT)
+    assert found is not None
+    assert found[2].strip() == tables().strip()
+
+
+def test_the_paths_exist() -> None:
+    """What the commands and the picture name is there."""
+    assert len(COMMANDS) == 2
+    paths = re.findall(r"tests/[\w./]+", COMMANDS[0])
+    assert len(paths) == 3
+    for path in (*paths, "diagrams/lifecycle.svg"):
+        assert (README.parent / path).exists()
