@@ -124,6 +124,12 @@ class Batch:
         """An interaction as this batch leaves it."""
         return self._saved[interaction_id].interaction
 
+    def stored_agent(self, agent_id: str) -> Agent:
+        """An agent, who has been read, as the commit stores it: of the next version if changed."""
+        agent = self._agents[agent_id]
+        changed = agent != self._read[agent_id]
+        return attrs.evolve(agent, version=agent.version + changed)
+
     def commit(
         self,
         *,
@@ -136,9 +142,9 @@ class Batch:
             at=self.at,
             interactions=tuple(self._saved.values()),
             agents=tuple(
-                attrs.evolve(agent, version=agent.version + 1)
-                for agent in self._agents.values()
-                if agent != self._read[agent.id]
+                self.stored_agent(id)
+                for id, agent in self._agents.items()
+                if agent != self._read[id]
             ),
             entries=tuple(self._entries),
             deliveries=tuple(self._deliveries),

@@ -67,7 +67,7 @@ def _our_address(change: Change) -> str:
     received = split_addresses(_one_line(email.to_address))
     reached = {bare_address(address) for address in (*received, *email.cc_addresses)}
     for address in change.submission.our_addresses:
-        if bare_address(address) in reached:
+        if (bare_address(address) or None) in reached:
             return _one_line(address)
     others = (*received, *change.submission.our_addresses)
     return next((address for address in others if bare_address(address)), "")
@@ -93,9 +93,11 @@ def _distinct(addresses: Iterable[str], without: Iterable[str]) -> tuple[str, ..
 
 def _subject(original: str, prefix: str) -> str:
     subject = _one_line(original).strip()
-    mark = prefix.strip().lower()
-    while mark and subject.lower().startswith(mark):
-        subject = subject[len(mark) :].lstrip()
+    mark = prefix.strip()
+    if mark:
+        end = r"(?!\w)" if mark[-1].isalnum() else ""  # "Re " does not begin "Reading list"
+        repeated = re.match(rf"(?:{re.escape(mark)}{end}\s*)+", subject, re.IGNORECASE)
+        subject = subject[repeated.end() :] if repeated else subject
     return prefix + subject
 
 

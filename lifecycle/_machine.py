@@ -29,6 +29,22 @@ class Cursor:
         self.state = state
 
 
+class Guard:
+    """The condition of a row as `transitions` asks it: only True itself holds.
+
+    The library compares with `==`, for which 1 is true.
+    """
+
+    __slots__ = ("row",)
+
+    def __init__(self, row: Row) -> None:
+        self.row = row
+
+    def __call__(self, interaction: Change) -> bool:
+        condition = self.row.condition
+        return condition is not None and condition(interaction) is True
+
+
 def build_machine(table: Table) -> _transitions.Machine:
     """The `transitions` machine of a table; each of its conditions takes the interaction."""
     machine = _transitions.Machine(
@@ -39,7 +55,8 @@ def build_machine(table: Table) -> _transitions.Machine:
     )
     for rows in table.cells.values():
         for row in rows:
-            machine.add_transition(row.trigger, row.source, row.dest, conditions=row.condition)
+            guard = None if row.condition is None else Guard(row)
+            machine.add_transition(row.trigger, row.source, row.dest, conditions=guard)
     return machine
 
 
@@ -120,13 +137,9 @@ def _compiled(
     emitter_of: Callable[[StateRule], Emitter],
     otherwise: Move | None,
 ) -> Move:
-    conditions = [condition.func for condition in transition.conditions]
-    [row] = [
-        row
-        for row in table.cells[transition.source, trigger]
-        if row.dest == transition.dest and conditions == [row.condition] * bool(row.condition)
-    ]
-    rule = table.by_name[row.dest]
+    guards = [one.func for one in transition.conditions if isinstance(one.func, Guard)]
+    row = guards[0].row if guards else table.cells[transition.source, trigger][-1]
+    rule = table.by_name[str(transition.dest)]
     return Move(
         row=row,
         condition=row.condition,

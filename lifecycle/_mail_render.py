@@ -15,16 +15,17 @@ from lifecycle.errors import InvalidParameter, NotFound
 from lifecycle.interaction import Attachment, Draft, is_text
 
 _LINE = 76
-_WORD_BYTES = 45
-"""How much of a text an encoded word carries: 72 characters of the 75 it may have."""
+_WORD_BYTES = 39
+"""How much of a text an encoded word carries: it fits in 76 characters behind `Subject:`."""
 _NAME_CHARACTERS = 60
 _ADDRESS_BYTES = 900
 _BREAK = re.compile(r"[\r\n\0]")
 _MESSAGE_ID = re.compile(r"<[^\x00-\x20\x7f-\U0010ffff<>]{1,900}>")
-_FOLDABLE = re.compile(r"[!-~]{1,70}(?: [!-~]{1,70})*+")
+_OWN_MESSAGE_ID = re.compile(r"<[^\x00-\x20\x7f-\U0010ffff<>@]+@[^\x00-\x20\x7f-\U0010ffff<>@]+>")
+_FOLDABLE = re.compile(r"[!-~]{1,67}(?: [!-~]{1,67})*+")
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*+")
 _QUOTABLE = re.compile(r"[ -~]{1,60}")
-_PLAIN_FILE_NAME = re.compile(r"(?! )[ !#-\[\]-~]{1,60}(?<! )")
+_PLAIN_FILE_NAME = re.compile(r"(?! )[A-Za-z0-9 ()+._-]{1,60}(?<! )")
 _MIMETYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,127}/[a-z0-9!#$&^_.+-]{1,127}")
 _UNKNOWN = "application/octet-stream"
 # A line that some transport would change: too long, with space at its end, or with a start
@@ -58,7 +59,7 @@ def render(
         ("Date", [_date(at)]),
         *_address_fields(draft),
         ("Subject", _unstructured(_header_text(draft.subject, "$.subject"))),
-        ("Message-ID", [_message_id(message_id, "$.messageId")]),
+        ("Message-ID", [_own_message_id(message_id)]),
     ]
     references = [
         _message_id(reference, f"$.references[{index}]")
@@ -103,6 +104,13 @@ def _header_text(value: str, path: str) -> str:
     if _BREAK.search(value):
         raise InvalidParameter("a header value has a line break or NUL", path=path, value=value)
     return _text(value, path)
+
+
+def _own_message_id(value: str) -> str:
+    path = "$.messageId"
+    if not _OWN_MESSAGE_ID.fullmatch(value):
+        raise InvalidParameter("it is not a Message-ID", path=path, value=value)
+    return _message_id(value, path)
 
 
 def _message_id(value: str, path: str) -> str:
@@ -240,7 +248,7 @@ def _listed_parameters(value: str, name: str) -> list[str]:
     """A value and, as its parameter, a file name (RFC 2183, RFC 2231)."""
     if not name:
         return [value]
-    if _PLAIN_FILE_NAME.fullmatch(name) and "=?" not in name:
+    if _PLAIN_FILE_NAME.fullmatch(name):
         return [f"{value};", f'filename="{name}"']
     words = [f"{value};"]
     section = "utf-8''"
@@ -254,6 +262,7 @@ def _listed_parameters(value: str, name: str) -> list[str]:
 
 
 def _multipart(subtype: str, parts: list[bytes], message_id: str) -> bytes:
+    """The parts as one, with a boundary that is always the same and in none of them."""
     body = b"".join(parts)
     number = 0
     while True:

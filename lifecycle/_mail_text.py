@@ -51,6 +51,7 @@ _QUOTED_PAIR = re.compile(r'\\(["\\])')
 _NOT_BASE64 = bytes(
     set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")
 )
+_UU_END = (b"", b"`", b"end")
 _UU_BEGIN = re.compile(rb"^begin [0-7]+ [^\n]*\n", re.MULTILINE)
 
 
@@ -192,9 +193,8 @@ def _decode_uu(data: bytes) -> bytes:
         return data
     decoded = bytearray()
     position = begin.end()
-    while (end := data.find(b"\n", position) + 1) and data[position:end].strip() != b"end":
-        line = data[position:end]
-        position = end
+    while (line := data[position : data.find(b"\n", position) + 1]).strip() not in _UU_END:
+        position += len(line)
         try:
             decoded += binascii.a2b_uu(line)
         except binascii.Error:

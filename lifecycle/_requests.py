@@ -85,7 +85,7 @@ class Requests:
         """A new interaction, with the raw mail and its attachments where bytes are given."""
         new_id = self._ids(at) if id is None else id
         contents: list[Content] = []
-        if not isinstance(email, Email):
+        if isinstance(email, bytes):
             parsed = parse_mail(email, id_prefix=new_id)
             contents = [Content(id=key, data=data) for key, data in parsed.contents.items()]
             contents.append(Content(id=raw_mail_id(new_id), data=email))
@@ -138,7 +138,7 @@ class Requests:
         self._capacity(agent_id)
         batch = self._batch(at)
         await batch.change_agent(agent_id, ready=True, reason=None, missed=0, away_at=None)
-        return batch.commit(), await batch.agent(agent_id)
+        return batch.commit(), batch.stored_agent(agent_id)
 
     async def not_ready(
         self, at: datetime, *, agent_id: str, reason: str | None
@@ -147,7 +147,7 @@ class Requests:
         self._capacity(agent_id)
         batch = self._batch(at)
         await self._make_not_ready(batch, agent_id, reason)
-        return batch.commit(), await batch.agent(agent_id)
+        return batch.commit(), batch.stored_agent(agent_id)
 
     async def leave(self, at: datetime, *, agent_id: str) -> tuple[Commit | None, None]:
         """The last session ended: presence runs out after its timeout."""
@@ -167,9 +167,9 @@ class Requests:
         return batch.commit(), None
 
     async def gone(self, at: datetime, *, due: Agent) -> tuple[Commit | None, bool]:
-        """Presence has run out, unless the agent has changed since."""
+        """Presence has run out, unless the agent has come back since."""
         batch = self._batch(at)
-        if await batch.agent(due.id) != due:
+        if (await batch.agent(due.id)).away_at != due.away_at:
             return None, False
         await self._make_not_ready(batch, due.id, NO_SESSION)
         return batch.commit(), True

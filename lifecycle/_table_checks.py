@@ -85,6 +85,9 @@ def _check_states(table: Table) -> None:
             raise TableError(
                 f"{rule.name} has a timer, so it needs a row of Revoke or Return", value=rule.name
             )
+    first = table.states[0]
+    if first.held or first.timer is not None:
+        raise TableError(f"{first.name} is initial, so it has no holder or timer", value=first.name)
     forward = [(row.source, row.dest) for row in table.rows]
     backward = [(row.dest, row.source) for row in table.rows]
     reached = _closure([table.initial], forward)

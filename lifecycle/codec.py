@@ -7,9 +7,12 @@ wrong type are refused with their `$.path`.
 
 from __future__ import annotations
 
+import contextlib
+import json
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from functools import cache
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -23,9 +26,9 @@ from cattrs.preconf.orjson import make_converter as _make_orjson_converter
 
 from lifecycle import notifications as n
 from lifecycle._values import kept
-from lifecycle.commands import Command, wire_name
+from lifecycle.commands import Command, check_attachment, check_text, wire_name
 from lifecycle.errors import InvalidParameter, LifecycleError, MissingParameter, UnknownOperation
-from lifecycle.interaction import Attachment, UserData, is_id
+from lifecycle.interaction import RECEIVED_AT, Attachment, UserData, is_id
 from lifecycle.notifications import WIRE_NAME, Notification
 from lifecycle.table import EMAIL, Table
 from lifecycle.vocabulary import State
@@ -140,13 +143,11 @@ def _reader(hint: Any, converter: cattrs.Converter) -> _Reader:
     if origin is Literal:
         return _constant(arguments[0])
     if origin in (types.UnionType, typing.Union):
-        [inner] = [_reader(one, converter) for one in arguments if one is not types.NoneType]
-        return lambda value: None if value is None else inner(value)
+        inner = [_reader(one, converter) for one in arguments if one is not types.NoneType]
+        return _either(inner, types.NoneType in arguments)
     if origin in (tuple, Sequence):
         return _list(_reader(arguments[0], converter))
-    if origin is Mapping:
-        return lambda value: value
-    return lambda value: converter.structure(value, hint)
+    return _structured(hint, converter)
 
 
 _PRIMITIVES: Mapping[Any, tuple[type | tuple[type, ...], str]] = {
@@ -175,6 +176,36 @@ def _constant(expected: Any) -> _Reader:
     return read
 
 
+def _either(readers: Sequence[_Reader], optional: bool) -> _Reader:
+    """What takes a value for the first of several types that it is of, or for none at all."""
+
+    def read(value: Any) -> Any:
+        if value is None and optional:
+            return None
+        *others, last = readers
+        for reader in others:
+            with contextlib.suppress(InvalidParameter):
+                return reader(value)
+        return last(value)
+
+    return read
+
+
+def _structured(hint: Any, converter: cattrs.Converter) -> _Reader:
+    """What leaves a value to the converter; its errors of any kind become one of ours."""
+
+    def read(value: Any) -> Any:
+        try:
+            return converter.structure(value, hint)
+        except LifecycleError:
+            raise
+        except Exception as error:  # a hook of a team's own may raise anything
+            name = getattr(hint, "__name__", str(hint))
+            raise InvalidParameter(f"must be a {name}", path="$", value=value) from error
+
+    return read
+
+
 def _list(inner: _Reader) -> _Reader:
     def read(value: Any) -> Any:
         if not isinstance(value, (list, tuple)):
@@ -185,10 +216,24 @@ def _list(inner: _Reader) -> _Reader:
 
 
 def _parsed(data: bytes | bytearray | memoryview | str) -> Any:
+    """Read JSON strictly: orjson knows what is JSON, but takes large integers for floats."""
     try:
-        return orjson.loads(data)
+        orjson.loads(data)
+        text = data if isinstance(data, str) else str(data, "utf-8")
+        return json.loads(text, object_pairs_hook=_distinct)
+    except RecursionError:
+        raise InvalidParameter("nested too deep", path="$", value=data) from None
     except orjson.JSONDecodeError as error:
         raise InvalidParameter(f"not JSON: {error}", path="$", value=data) from None
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        keys = [key for key, _ in pairs]
+        [twice, *_] = [key for key in result if keys.count(key) > 1]
+        raise InvalidParameter("a key stands twice", path=f"$.{twice}", value=twice)
+    return result
 
 
 def decode_command(
@@ -254,13 +299,37 @@ def decode(data: bytes | bytearray | memoryview | str, *, table: Table = EMAIL) 
     if not isinstance(state, str) or state not in table.by_name:
         raise InvalidParameter("there is no such state", path="$.state", value=state)
     notification: Notification = _converter().structure(value, _MESSAGES.get(state, n.Left))
-    if not is_id(notification.id):
-        raise InvalidParameter("must be letters and digits", path="$.id", value=notification.id)
+    _check_values(notification)
     if notification.capabilities != table.capabilities(state):
         raise InvalidParameter(
             f"must be those of {state}", path="$.capabilities", value=notification.capabilities
         )
     return notification
+
+
+def _check_values(notification: Notification) -> None:
+    """Refuse what has the documented types but not the documented values (semantics 4)."""
+    if not is_id(notification.id):
+        raise InvalidParameter("must be letters and digits", path="$.id", value=notification.id)
+    email = notification.email_object
+    if isinstance(email, n.InvitedEmail) and email.interaction_id != notification.id:
+        raise InvalidParameter(
+            "must be the id", path="$.email_object.interactionId", value=email.interaction_id
+        )
+    if isinstance(email, n.AcceptedEmail):
+        for index, attachment in enumerate(email.attachments):
+            check_attachment(attachment, f"$.email_object.attachments[{index}]", check_text)
+    if isinstance(notification, (n.Accepted, n.ReplyCreated)):
+        _check_received(notification.received_at)
+
+
+def _check_received(value: str) -> None:
+    try:
+        good = datetime.strptime(value, RECEIVED_AT).strftime(RECEIVED_AT) == value
+    except ValueError:
+        good = False
+    if not good:
+        raise InvalidParameter("must be a time in UTC", path="$.receivedAt", value=value)
 
 
 _converter = cache(make_converter)  # on first use, because making one takes milliseconds
@@ -281,10 +350,10 @@ def _written_once(converter: OrjsonConverter, cls: type[Any]) -> Callable[[Any],
     unstructure = converter.get_unstructure_hook(cls)
 
     @kept(len)
-    def json(content: Any) -> bytes:
+    def written(content: Any) -> bytes:
         return orjson.dumps(unstructure(content))
 
-    return lambda content: orjson.Fragment(json(content))
+    return lambda content: orjson.Fragment(written(content))
 
 
 class _Writers(dict[type[Any], Callable[[Any], Any]]):

@@ -27,7 +27,8 @@ def wire_name(name: str) -> str:
     return first + "".join(word.capitalize() for word in rest)
 
 
-def _string(path: str, value: object) -> None:
+def check_text(path: str, value: object) -> None:
+    """Raise `InvalidParameter` for what is no string, or no valid text."""
     if not isinstance(value, str):
         raise InvalidParameter("must be a string", path=path, value=value)
     if not is_text(value):
@@ -35,13 +36,13 @@ def _string(path: str, value: object) -> None:
 
 
 def _name(path: str, value: object) -> None:
-    _string(path, value)
+    check_text(path, value)
     if not value:
         raise InvalidParameter("must not be empty", path=path, value=value)
 
 
 def _header(path: str, value: Any) -> None:
-    _string(path, value)
+    check_text(path, value)
     if any(character in value for character in _HEADER_BREAKS):
         raise InvalidParameter("must not hold a line break", path=path, value=value)
 
@@ -67,15 +68,27 @@ def _seconds(path: str, value: Any) -> None:
         )
 
 
-def _attachment(path: str, value: Any) -> None:
-    if not isinstance(value, Attachment):
-        raise InvalidParameter("must be an attachment", path=path, value=value)
-    if not is_id(value.id):
-        raise InvalidParameter("must be letters and digits", path=f"{path}.id", value=value.id)
-    _header(f"{path}.name", value.name)
-    _header(f"{path}.mimetype", value.mimetype)
-    if type(value.size) is not int or value.size < 0:
-        raise InvalidParameter("must be a number of bytes", path=f"{path}.size", value=value.size)
+def check_attachment(attachment: Any, path: str, check_name: _Check) -> None:
+    """Raise `InvalidParameter`, with a path below `path`, for what is no good attachment.
+
+    Arguments:
+        attachment: the value.
+        path: where it stands.
+        check_name: what its name and type must be.
+    """
+    if not isinstance(attachment, Attachment):
+        raise InvalidParameter("must be an attachment", path=path, value=attachment)
+    if not is_id(attachment.id):
+        raise InvalidParameter("must be letters and digits", path=f"{path}.id", value=attachment.id)
+    check_name(f"{path}.name", attachment.name)
+    check_name(f"{path}.mimetype", attachment.mimetype)
+    size = attachment.size
+    if type(size) is not int or size < 0:
+        raise InvalidParameter("must be a number of bytes", path=f"{path}.size", value=size)
+
+
+def _attachment(path: str, value: object) -> None:
+    check_attachment(value, path, _header)
 
 
 def _each(check: _Check) -> _Check:
@@ -114,7 +127,7 @@ def _optional(check: _Check, default: _T) -> _T:
     return field  # type: ignore[no-any-return]  # what attrs.field itself pretends to return
 
 
-def _strings(check: _Check, default: Sequence[str] | None) -> Any:
+def _texts(check: _Check, default: Sequence[str] | None) -> Any:
     return attrs.field(default=default, converter=_as_tuple, validator=_checked(_each(check)))
 
 
@@ -153,7 +166,7 @@ class Reject(Command):
     trigger = Trigger.REJECT.value
     offer: int | None = _optional(_offer, None)
     """The offer that is meant; None for the present one."""
-    reason: str | None = _optional(_string, None)
+    reason: str | None = _optional(check_text, None)
     """Why."""
 
 
@@ -162,7 +175,7 @@ class Revoke(Command):
     """Take the interaction away from whoever holds it, or out of its workbin."""
 
     trigger = Trigger.REVOKE.value
-    reason: str | None = _optional(_string, None)
+    reason: str | None = _optional(check_text, None)
     """Why."""
 
 
@@ -178,7 +191,7 @@ class Close(Command):
     """End the interaction while nobody holds it."""
 
     trigger = Trigger.CLOSE.value
-    reason: str | None = _optional(_string, None)
+    reason: str | None = _optional(check_text, None)
     """Why."""
 
 
@@ -217,17 +230,17 @@ class Reply(Command):
     """
 
     trigger = Trigger.REPLY.value
-    text: str = _optional(_string, "")
+    text: str = _optional(check_text, "")
     """The plain body, before a quotation."""
-    structured_text: str = _optional(_string, "")
+    structured_text: str = _optional(check_text, "")
     """The formatted (HTML) body."""
     subject_prefix: str = _optional(_header, "Re: ")
     """What stands before the subject, once, however often it was already there."""
     quote_original: bool = _optional(_boolean, False)
     """Whether the plain body ends with the original's."""
-    reply_to_start_line: str = _optional(_string, "")
+    reply_to_start_line: str = _optional(check_text, "")
     """The line before a quotation, `""` for none."""
-    indent_character: str = _optional(_string, "> ")
+    indent_character: str = _optional(check_text, "> ")
     """What stands before each quoted line."""
 
 
@@ -243,7 +256,7 @@ class StopProcessing(Command):
     """End the interaction without a reply."""
 
     trigger = Trigger.STOP_PROCESSING.value
-    reason: str | None = _optional(_string, None)
+    reason: str | None = _optional(check_text, None)
     """Why."""
 
 
@@ -269,13 +282,13 @@ class PlaceInWorkbin(Command):
 class _Edits(Command):
     subject: str | None = _optional(_header, None)
     """The draft's new subject, None to leave it."""
-    text: str | None = _optional(_string, None)
+    text: str | None = _optional(check_text, None)
     """The draft's new plain body, None to leave it."""
-    structured_text: str | None = _optional(_string, None)
+    structured_text: str | None = _optional(check_text, None)
     """The draft's new formatted (HTML) body, None to leave it."""
     to_address: str | None = _optional(_header, None)
     """The draft's new recipients, an RFC 5322 address list, None to leave them."""
-    cc_addresses: Sequence[str] | None = _strings(_header, None)
+    cc_addresses: Sequence[str] | None = _texts(_header, None)
     """The draft's new Cc, one RFC 5322 address each, None to leave them."""
 
 
@@ -286,9 +299,9 @@ class UpdateProperties(_Edits):
     trigger = Trigger.UPDATE_PROPERTIES.value
     user_data: UserData = attrs.field(factory=UserData, converter=as_user_data)
     """Values to set, validated as semantics 4 says; a map with none sets nothing."""
-    delete_keys: Sequence[str] = _strings(_string, ())
+    delete_keys: Sequence[str] = _texts(check_text, ())
     """Keys of the user data to delete; those that are not there are ignored."""
-    comment: str | None = _optional(_string, None)
+    comment: str | None = _optional(check_text, None)
     """The new notes on the interaction, None to leave them."""
 
 

@@ -11,11 +11,20 @@ import attrs
 
 from lifecycle._machine import StepTable
 from lifecycle._values import maker
-from lifecycle.commands import Command, Invite, Return, Revoke
+from lifecycle.commands import (
+    Command,
+    Invite,
+    Return,
+    Revoke,
+    check_attachment,
+    check_text,
+    wire_name,
+)
 from lifecycle.emitters import EMITTERS, left
 from lifecycle.errors import InvalidParameter, LifecycleError, NotPermitted, TableError
 from lifecycle.interaction import (
     DEFAULT_LIMITS,
+    RECEIVED_AT,
     Email,
     Interaction,
     Limits,
@@ -91,17 +100,15 @@ def submit(
     _check_time(at)
     texts = {"queue": queue, "contactId": contact_id, "comment": comment}
     for name, value in texts.items():
-        _check_text(value, f"$.{name}", optional=True)
+        if value is not None:
+            check_text(f"$.{name}", value)
     lists = {"ourAddresses": our_addresses, "inQueues": in_queues, "outQueues": out_queues}
     for name, values in lists.items():
-        if isinstance(values, str):
-            raise InvalidParameter("must be a list", path=f"$.{name}", value=values)
-        for index, value in enumerate(values):
-            _check_text(value, f"$.{name}[{index}]")
+        _check_texts(values, f"$.{name}")
     submission = Submission(
         id=id,
         email=email,
-        received_at=at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        received_at=at.astimezone(UTC).strftime(RECEIVED_AT),
         our_addresses=tuple(our_addresses),
         in_queues=tuple(in_queues),
         out_queues=tuple(out_queues),
@@ -120,6 +127,13 @@ def submit(
 def _check_email(email: Any) -> None:
     if not isinstance(email, Email):
         raise InvalidParameter("must be an Email", path="$.email", value=email)
+    for field in attrs.fields(Email):
+        value = getattr(email, field.name)
+        if isinstance(value, str):
+            check_text(f"$.email.{wire_name(field.name)}", value)
+    _check_texts(email.cc_addresses, "$.email.ccAddresses")
+    for index, attachment in enumerate(email.attachments):
+        check_attachment(attachment, f"$.email.attachments[{index}]", check_text)
 
 
 def _check_time(at: Any) -> None:
@@ -127,11 +141,15 @@ def _check_time(at: Any) -> None:
         raise InvalidParameter("must be a time with its zone", path="$.at", value=at)
 
 
-def _check_text(value: object, path: str, *, optional: bool = False) -> None:
-    if value is None and optional:
-        return
-    if not isinstance(value, str) or not is_text(value):
-        raise InvalidParameter("must be a string of valid text", path=path, value=value)
+def _check_texts(values: Any, path: str) -> None:
+    if not isinstance(values, (list, tuple)):
+        raise InvalidParameter("must be a list", path=path, value=values)
+    for index, value in enumerate(values):
+        check_text(f"{path}[{index}]", value)
+
+
+def _is_agent(actor: object) -> bool:
+    return isinstance(actor, str) and actor != "" and is_text(actor)
 
 
 def step(
@@ -167,11 +185,12 @@ def step(
         elif move.by_holder:
             permitted = actor == interaction.agent_id
         else:
-            permitted = actor is not SYSTEM
+            permitted = _is_agent(actor)
         if not permitted:
             raise NotPermitted(f"only {move.row.who} may", value=actor)
-        if at.tzinfo is None:
+        if at.tzinfo is not UTC:
             _check_time(at)
+            at = at.astimezone(UTC)
         change = interaction.change()
         effect, timer, emitter = move.effect, move.timer, move.emitter  # no methods: faster so
         if effect is not None:

@@ -16,6 +16,9 @@ import orjson
 
 from lifecycle.errors import InvalidParameter
 
+RECEIVED_AT = "%Y-%m-%dT%H:%M:%SZ"
+"""How `receivedAt` is written (semantics 4): UTC, whole seconds."""
+
 _MIN_INTEGER = -(2**63)
 _MAX_INTEGER = 2**64 - 1
 _BINARY = (bytes, bytearray, memoryview)
@@ -162,7 +165,7 @@ def _plain_map(value: Mapping[Any, Any], path: str, levels: int) -> dict[str, An
         if not is_text(key):
             raise InvalidParameter("a key has a lone surrogate", path=here, value=key)
         if not isinstance(item, _BINARY):
-            result[str(key)] = _plain(item, here, levels - 1)
+            result[str.__str__(key)] = _plain(item, here, levels - 1)
     return result
 
 
@@ -172,7 +175,7 @@ def _plain(value: Any, path: str, levels: int) -> Any:
     if isinstance(value, str):
         if not is_text(value):
             raise InvalidParameter("a string has a lone surrogate", path=path, value=value)
-        return str(value)
+        return str.__str__(value)  # what a member of a string enumeration is
     if isinstance(value, int):
         if not _MIN_INTEGER <= value <= _MAX_INTEGER:
             raise InvalidParameter("an integer is beyond 64 bits", path=path, value=value)

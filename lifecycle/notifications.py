@@ -38,7 +38,7 @@ class SubjectEmail:
     """The mail's subject."""
 
 
-@attrs.frozen(kw_only=True, weakref_slot=False, cache_hash=True)
+@attrs.frozen(kw_only=True, weakref_slot=False)
 class AcceptedEmail:
     """The `email_object` of `Accepted`: the mail."""
 
@@ -66,7 +66,7 @@ class AcceptedEmail:
     """The attached files."""
 
 
-@attrs.frozen(kw_only=True, weakref_slot=False, cache_hash=True)
+@attrs.frozen(kw_only=True, weakref_slot=False)
 class ReplyEmail:
     """The `email_object` of `ReplyCreated`: the draft."""
 

@@ -47,6 +47,11 @@ def _rows(rows: Iterable[Row]) -> tuple[Row, ...]:
     return tuple(rows)
 
 
+def _callable(_: object, field: attrs.Attribute[Any], value: object) -> None:
+    if value is not None and not callable(value):
+        raise TableError(f"{field.name} must be callable, not {value!r}", value=value)
+
+
 @attrs.frozen
 class StateRule:
     """One state of a table."""
@@ -61,9 +66,9 @@ class StateRule:
     """Whether the documented page shows its notification (semantics 2, 4)."""
     outgoing: bool = attrs.field(default=False, kw_only=True)
     """Whether the draft leaves for the mailer when this state is entered (semantics 2)."""
-    timer: Timer | None = attrs.field(default=None, kw_only=True)
+    timer: Timer | None = attrs.field(default=None, kw_only=True, validator=_callable)
     """Its timer (semantics 5), None where none runs."""
-    emitter: Emitter | None = attrs.field(default=None, kw_only=True)
+    emitter: Emitter | None = attrs.field(default=None, kw_only=True, validator=_callable)
     """Interaction and capabilities to notification; None for the shipped one (semantics 4)."""
 
 
@@ -80,11 +85,11 @@ class Row:
     """The state that it is valid in."""
     dest: str = attrs.field(converter=_plain)
     """The state that it leads to."""
-    condition: Condition | None = None
+    condition: Condition | None = attrs.field(default=None, validator=_callable)
     """What must hold besides; None for nothing."""
     who: Who = attrs.field(default=Who.SYSTEM, converter=_who)
     """Who may."""
-    effect: Effect | None = None
+    effect: Effect | None = attrs.field(default=None, validator=_callable)
     """What else changes; None for nothing."""
     command: type[c.Command] = c.Command
     """The command that carries its parameters."""
@@ -118,8 +123,8 @@ class Table:
     another trigger's command, two unconditional rows in a cell, a trigger with two commands or
     with both system and agents as actors, a final state with exits or held or timed, another
     state without exits, without a way to it or from it to a final state, an agent's row of the
-    wrong kind for its state, a held state without a timer, an order that names what is not an
-    agent's trigger or names it twice.
+    wrong kind for its state, a held state without a timer, an initial state that is held or
+    timed, an order that names what is not an agent's trigger or names it twice.
     """
 
     states: tuple[StateRule, ...] = attrs.field(converter=_rules)
@@ -169,10 +174,7 @@ class Table:
 
         Raises `TableError` for a state that the table does not have.
         """
-        try:
-            return self._capabilities[state]
-        except KeyError:
-            raise TableError(f"there is no state {state!r}", value=state) from None
+        return capabilities(state, self)
 
     def extend(
         self,
@@ -284,7 +286,10 @@ def capabilities(state: str, table: Table = EMAIL) -> tuple[str, ...]:
 
     Raises `TableError` for a state that the table does not have.
     """
-    return table.capabilities(state)
+    try:
+        return table._capabilities[state]
+    except KeyError:
+        raise TableError(f"there is no state {state!r}", value=state) from None
 
 
 __all__ = [

@@ -259,6 +259,18 @@ def test_messages_that_look_alike_are_told_apart() -> None:
     assert len(seen) == 3 + 9 + 2 + 3
 
 
+def test_many_and_large_mails_are_shown_each_as_it_is() -> None:
+    """However many mails are on the desks, and however large: each time its own text."""
+    texts = [f"mail {number}" for number in range(600)] + ["x" * 100_000, "y" * 100_000]
+    desks = [situation("ReplyCreated", email=mail(text=text)) for text in texts]
+    for _ in range(2):
+        for desk, text in zip(desks, texts, strict=True):
+            accepted = orjson.loads(encode(shown(desk, c.Cancel())))
+            assert accepted["email_object"]["Text"] == text
+            reply = orjson.loads(encode(shown(desk, c.UpdateProperties(text=text[::-1]))))
+            assert reply["email_object"]["Text"] == text[::-1]
+
+
 def test_a_mail_with_a_lone_surrogate_is_refused_at_submission() -> None:
     """It could not be written as UTF-8 later; `parse_email` puts U+FFFD in its place."""
     for field in ("subject", "from_address", "text", "structured_text"):

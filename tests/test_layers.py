@@ -45,6 +45,7 @@ TOP = 9
 
 SAME_LEVEL = {
     ("commands", "interaction"): "commands carry user data and attachments, which are values",
+    ("__main__", "cli"): "`python -m lifecycle` is the command",
 }
 """Imports between public modules of one level, each with its reason."""
 
@@ -62,16 +63,15 @@ THIRD_PARTY = {
 """What is not the standard library's, and the levels that may import it."""
 ONE_MODULE = {"transitions": "_machine"}
 
-IMPURE = frozenset(
-    "aiohttp asyncio concurrent fcntl ftplib getpass glob http imaplib io locale mmap "
-    "multiprocessing os pathlib platform poplib pwd random sched secrets select selectors "
-    "shelve shutil signal smtplib socket socketserver sqlite3 ssl subprocess sys tempfile "
-    "threading time uuid _thread _random".split()
-)
+OUTSIDE = """
+asyncio concurrent fcntl ftplib getpass glob http imaplib io locale mmap multiprocessing os pathlib
+platform poplib pwd random sched secrets select selectors shelve shutil signal smtplib socket
+socketserver sqlite3 ssl subprocess sys tempfile threading time uuid _thread _random
+"""
+IMPURE = frozenset(OUTSIDE.split())
 """Modules of the standard library that reach outside: drivers, clocks, randomness, files."""
-IMPURE_NAMES = frozenset(
-    "open input print exec eval __import__ make_msgid formatdate localtime urandom".split()
-)
+BUILT_IN = frozenset({"open", "input", "print", "exec", "eval", "__import__"})
+CALLED = frozenset({"make_msgid", "formatdate", "localtime", "urandom"})
 CLOCKS = frozenset({("datetime", "now"), ("datetime", "utcnow"), ("datetime", "today"),
                     ("date", "today")})  # fmt: skip
 ALLOWED = {
@@ -162,7 +162,7 @@ def may_import(name: str, other: str) -> bool:
         return False  # the package itself stands above all
     folder, _, last = other.rpartition(".")
     private = last.startswith("_") and folder == name.rpartition(".")[0]
-    if private or other == name.rpartition(".")[0]:
+    if private or folder == name:  # a folder's own module gathers what is in the folder
         return level(other) <= level(name)
     return level(other) < level(name) or (name, other) in SAME_LEVEL
 
@@ -228,9 +228,9 @@ def impurities(name: str) -> set[str]:
     found = {other.partition(".")[0] for other in imported(name)} & IMPURE
     for node in nodes(TREES[name]):
         if isinstance(node, ast.Name):
-            found |= {node.id} & IMPURE_NAMES
+            found |= {node.id} & (BUILT_IN | CALLED)
         elif isinstance(node, ast.Attribute):
-            found |= {node.attr} & (IMPURE_NAMES - {"open", "print", "input"})
+            found |= {node.attr} & CALLED
             owner = ast.unparse(node.value).rpartition(".")[2]
             if (owner, node.attr) in CLOCKS:
                 found.add(f"{owner}.{node.attr}")

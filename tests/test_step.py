@@ -13,6 +13,7 @@ from builders import (
     GIVEN_TO_BOB,
     ID,
     MAIL,
+    PATHS,
     START,
     TO_ANN,
     Unchanged,
@@ -28,7 +29,7 @@ from builders import (
 )
 
 from lifecycle import commands as c
-from lifecycle.engine import Step, expiry, follow_up_due, step, submit
+from lifecycle.engine import Step, expiry, follow_up_due, is_waiting, step, submit
 from lifecycle.errors import (
     DeadlinePassed,
     InternalError,
@@ -136,6 +137,16 @@ def test_equal_interactions_are_equal_and_hash_alike() -> None:
     assert hash(one) == hash(other)
     assert one != situation("Accepted")
     assert one != one.change()
+
+
+@pytest.mark.parametrize(
+    ("auto_reply", "report", "automatic"),
+    [(False, False, False), (True, False, True), (False, True, True), (True, True, True)],
+)
+def test_what_a_machine_wrote_is_automatic(auto_reply: bool, report: bool, automatic: bool) -> None:
+    """An auto-reply and a delivery report must not be answered by a host."""
+    email = mail(is_auto_reply=auto_reply, is_delivery_report=report)
+    assert email.is_automatic is automatic
 
 
 # -- what else changes: one line a row ---------------------------------------------------------
@@ -606,6 +617,20 @@ def test_what_the_system_does_at_a_deadline(
     for command in commands:
         taken = step(interaction, command, actor=SYSTEM, at=interaction.deadline)
         assert taken.interaction.version == interaction.version + 1
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_what_waits_for_a_router(name: str) -> None:
+    """What can be offered and has no follow-up due: in a queue, or refused, or for a skill."""
+    waiting = {
+        "Queued",
+        "Rejected",
+        "Rejected in a transfer to a skill",
+        "Revoked",
+        "Revoked with a kept draft",
+        "Transferred to a skill",
+    }
+    assert is_waiting(situation(name)) is (name in waiting)
 
 
 def test_a_follow_up_is_due_at_once() -> None:

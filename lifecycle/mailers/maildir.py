@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 from functools import partial
 from pathlib import Path
 
@@ -38,14 +39,19 @@ class MaildirMailer:
     def _write(self, mail: Outgoing) -> None:
         digest = hashlib.sha256(mail.message_id.encode()).hexdigest()[:32]
         name = f"{int(mail.at.timestamp())}.{digest}.lifecycle"
-        temporary = self.path / "tmp" / name
         if any((self.path / "cur").glob(f"{name}*")):
             return  # somebody has read it already; it was delivered
-        with temporary.open("wb") as file:
-            file.write(mail.message)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.path / "new" / name)
+        # A name of its own: another worker may be writing the same message.
+        descriptor, temporary = tempfile.mkstemp(prefix=f"{name}.", dir=self.path / "tmp")
+        try:
+            with open(descriptor, "wb") as file:
+                file.write(mail.message)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).replace(self.path / "new" / name)
+        except BaseException:
+            Path(temporary).unlink()
+            raise
         _sync_folder(self.path / "new")
 
 

@@ -99,20 +99,22 @@ def refusal_subjects() -> dict[str, Subject]:
     move = compiled(EMAIL).move
     hand_written = HandWritten(interaction.state)
     return {
-        OURS: Subject(_refused(lambda: move(interaction, "Send"))),
-        "dicts": Subject(_refused(lambda: hand_written.refuse(interaction.id, "Send"))),
+        OURS: Subject(refused(lambda: move(interaction, "Send"))),
+        "dicts": Subject(refused(lambda: hand_written.refuse(interaction.id, "Send"))),
     }
 
 
-def _refused(ask: Run) -> Run:
-    def refused() -> LifecycleError:
+def refused(ask: Run) -> Run:
+    """A run that gives the error which the asking raises, as it must."""
+
+    def catching() -> LifecycleError:
         try:
             ask()
         except LifecycleError as error:
             return error
         raise AssertionError("it was not refused")
 
-    return refused
+    return catching
 
 
 def refusal(effort: Effort) -> list[Result]:
