@@ -42,3 +42,11 @@ def test_everything_exported_exists() -> None:
     assert len(set(lifecycle.__all__)) == len(lifecycle.__all__)
     for name in lifecycle.__all__:
         assert getattr(lifecycle, name) is not None
+
+
+def test_what_is_imported_later_is_there_all_the_same() -> None:
+    """Names that wait for their module are listed, found, and found again; others are not."""
+    assert set(lifecycle.__all__) <= set(dir(lifecycle))
+    assert lifecycle.Lifecycle is lifecycle.Lifecycle
+    with pytest.raises(AttributeError, match="nope"):
+        lifecycle.nope  # type: ignore[attr-defined]  # noqa: B018  # this is what is tested
