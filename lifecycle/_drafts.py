@@ -21,7 +21,7 @@ _make_draft = maker(Draft)
 def derive(change: Change, command: Reply) -> Draft:
     """The first draft of a reply: To, From, Cc, Subject and quotation of section 2a."""
     email = change.email
-    sender = _one_line(email.reply_to or email.from_address)
+    sender = _one_line(_reply_address(email))
     ours = _our_address(change)
     return _make_draft(
         id=f"{change.id}D{change.drafts}",
@@ -56,6 +56,13 @@ def edited(draft: Draft, given: Mapping[str, Any]) -> Draft:
         if getattr(draft, name) != value:
             return attrs.evolve(draft, **given)
     return draft
+
+
+def _reply_address(email: Email) -> str:
+    """Reply-To, or From where there is none, or none that a mail could be sent to."""
+    if any(map(bare_address, split_addresses(email.reply_to))):
+        return email.reply_to
+    return email.from_address or email.reply_to
 
 
 def _one_line(value: str) -> str:

@@ -20,8 +20,9 @@ _FIELDS = 1000
 """How many of the fields that matter are read in one header."""
 _FIELD_BYTES = 1024 * 1024
 """How much is read of one field."""
-_LIST_BYTES = 1024 * 1024 - 1
-"""How much is read of all fields of one name that make a list."""
+_LIST_BYTES = _FIELD_BYTES - 1
+"""How much is read of all fields of one name that make a list; less than of one field, so
+that the end of what was cut is noticed."""
 _PARAMETER_BYTES = 64 * 1024
 """How much is read of a field with parameters."""
 
@@ -74,7 +75,8 @@ class Fields:
         """The first fields of a name as one list with commas; like `first`."""
         joined = b",".join(self._raw.get(name, [])[:count])
         if len(joined) > _LIST_BYTES:
-            joined = joined[:_LIST_BYTES].rpartition(b",")[0]
+            joined = joined[:_LIST_BYTES]
+            joined = joined.rpartition(b",")[0] or joined
         return _unfolded(joined)
 
     def parameters(self, name: bytes) -> tuple[str, dict[str, str]]:
@@ -308,7 +310,7 @@ def _described(fields: Fields, parent: Part | None) -> Part:
         mimetype=mimetype,
         encoding=fields.first(b"content-transfer-encoding").lower(),
         boundary=boundary,
-        charset=parameters.get("charset", ""),
+        charset=parameters.get("charset", "").partition("(")[0],
         disposition=disposition,
         name=name,
         is_inner=parent is not None and (parent.is_inner or parent.is_message),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import binascii
 import re
+from codecs import charmap_decode
 from encodings.aliases import aliases
 from itertools import islice
 from urllib.parse import unquote_to_bytes
@@ -40,6 +41,7 @@ _CODECS = {
     for name in (codec, *(alias for alias, target in aliases.items() if target == codec))
 } | {"xsjis": "cp932", "xgbk": "gb18030", "windows874": "cp874", "windows31j": "cp932"}
 
+_ONE_BYTE = ("cp125", "cp874", "iso8859_")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _SPACES = dict.fromkeys([*b"\t\n\v\f\r\x1c\x1d\x1e\x1f", 0x85, 0x2028, 0x2029], " ")
 _CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0))) | _SPACES
@@ -73,7 +75,12 @@ def decode_charset(data: bytes, charset: str) -> str:
         except UnicodeDecodeError:
             continue
     else:
-        text = data.decode(codec, "replace")
+        if codec.startswith(_ONE_BYTE):
+            # The codec itself calls for help at each byte that it does not know.
+            table = bytes(range(256)).decode(codec, "replace")
+            text = charmap_decode(data, "strict", table)[0]
+        else:
+            text = data.decode(codec, "replace")
     return without_surrogates(text.removeprefix("\ufeff"))
 
 

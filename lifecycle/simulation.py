@@ -1,8 +1,9 @@
 """L7. A contact centre on a virtual clock: simulated agents take mails through their lives.
 
-Agents, router and supervisor are drawn from one seed and follow no script. Each turn they
-choose among what they can do; what has been done least often so far is the most attractive,
-so that even a few mails visit the whole table. Agents know only what was delivered to them.
+Agents, router and supervisor follow no script. Each turn one of them draws, from one seed, among
+what it can do then: agents know that only from what was delivered to them, the router from what
+the service tells an observer. What has been done least often so far has the best chance, so that
+even a few mails visit the whole table.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import attrs
 
@@ -25,13 +26,13 @@ from lifecycle.errors import InternalError, InvalidParameter
 from lifecycle.interaction import Interaction
 from lifecycle.mailers.memory import MemoryMailer
 from lifecycle.ports import Committed, Sink
-from lifecycle.records import Delivery
+from lifecycle.records import Agent, Delivery
 from lifecycle.service import Lifecycle
 from lifecycle.settings import Settings
 from lifecycle.sinks.callback import CallbackSink
 from lifecycle.sinks.tee import TeeSink
 from lifecycle.stores.memory import MemoryStore
-from lifecycle.table import EMAIL
+from lifecycle.table import EMAIL, Row
 from lifecycle.vocabulary import Operation, State, Trigger
 
 START = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
@@ -51,15 +52,22 @@ _PHRASES = (
     "Ihre Anfrage ist bei uns eingegangen. Viele Grüße",
     "Your parcel left our house this morning.",
 )
-_ARRIVAL, _GLANCE, _THINKING, _BREAK = 20.0, 5.0, 5.0, 900.0  # mean seconds
+_ARRIVAL, _GLANCE, _THINKING, _ROUND, _BREAK = 20.0, 5.0, 5.0, 60.0, 300.0
+"""Mean seconds between mails and between turns: router, agent, supervisor, an idle agent."""
 _OFFERED = 3.0
 """How much more attention an offer has than work that was accepted: it does not wait."""
 _SURVEYED = 8
 """How many of the interactions that have waited longest the router looks at in one turn."""
+_ENOUGH = 3
+"""Until every row that ends nothing was taken this often, interactions are kept going."""
 _OLD = 60
-"""From this version on everybody is eager to finish an interaction."""
+"""From this version on everybody is eager to end an interaction."""
 
-Cell: TypeAlias = tuple[str, str]
+_Cell: TypeAlias = tuple[str, str, bool]
+"""State, trigger, and whether a transfer is under way, as that decides what may follow."""
+_RETURNS: Final = tuple(
+    (state, trigger, True) for state, trigger in EMAIL.cells if trigger == Trigger.RETURN
+)
 Action: TypeAlias = Callable[[], Awaitable[object]]
 _Option: TypeAlias = tuple[float, Action]
 
@@ -84,8 +92,7 @@ class _Desk:
     """What one agent has on the screen, from notifications alone."""
 
     agent_id: str
-    ready: bool = False
-    items: dict[str, tuple[str, Sequence[str], int]] = attrs.field(factory=dict)
+    items: dict[str, tuple[Sequence[str], int]] = attrs.field(factory=dict)
     ignored: set[str] = attrs.field(factory=set)
     turn: int = 0
 
@@ -116,16 +123,19 @@ class Simulation:
             raise InvalidParameter("needs at least 2 agents", path="$.agents", value=agents)
         self._random = random.Random(seed)
         self._clock = VirtualClock()
-        self._desks = {name: _Desk(name) for name in _names(agents)}
-        self._progress = progress
-        self._taken: Counter[tuple[str, str, str]] = Counter()
-        self._cells: Counter[Cell] = Counter()
-        self._open: set[str] = set()
-        self._submitted = 0
-        self._last_offer: dict[str, datetime] = {}
-        self._declined: dict[str, str] = {}
         self._agenda: list[tuple[datetime, int, Action]] = []
         self._ticket = itertools.count()
+        self._progress = progress
+        self._submitted = 0
+        self._taken: Counter[tuple[str, str, str]] = Counter()
+        self._cells: Counter[_Cell] = Counter()
+        self._wanted = {_key(row) for row in EMAIL.rows if not EMAIL.by_name[row.dest].final}
+        self._open: dict[str, Interaction] = {}
+        self._waiting: dict[str, None] = {}  # the one that has waited longest is the first
+        self._declined: dict[str, str] = {}
+        self._last_offer: dict[str, datetime] = {}
+        self._desks = {name: _Desk(name) for name in _names(agents)}
+        self._agents = {name: Agent(id=name) for name in self._desks}
         skilled = {skill: tuple(self._desks)[index::2] for index, skill in enumerate(_SKILLS)}
         self._lifecycle = Lifecycle(
             store=(store := MemoryStore()),
@@ -147,30 +157,27 @@ class Simulation:
         self._skilled = skilled
 
     async def run(self, mails: Iterable[bytes]) -> Counter[tuple[str, str, str]]:
-        """Make an interaction of each mail and work all of them to their ends.
+        """Make an interaction of each mail and work all of them to their ends. To be called once.
 
         Arguments:
             mails: raw messages.
 
         Returns: how often each row was taken, by trigger, source and destination.
-        Raises `TooLarge` for a mail beyond the limits; what follows it is not read then.
+        Raises `TooLarge` for a mail beyond the limits, and `StreamStopped` where the sink fails
+        for good; the simulation has not come to its end then.
         """
-        arrival = self._clock.now()
+        expected, arrival = 0, self._clock.now()
         async with self._lifecycle:
-            for mail in mails:
+            for expected, mail in enumerate(mails, 1):  # noqa: B007  # counts them too
                 arrival += self._gap(_ARRIVAL)
                 self._at(arrival, partial(self._arrive, mail))
             for desk in self._desks.values():
                 self._wake(desk, _THINKING)
             self._at(self._clock.now(), self._route)
             self._at(self._clock.now(), self._supervise)
-            arrivals = self._submitted_by(arrival)
-            while self._open or arrivals():
+            while self._submitted < expected or self._open:
                 await self._next()
         return self._taken
-
-    def _submitted_by(self, last: datetime) -> Callable[[], bool]:
-        return lambda: self._clock.now() < last
 
     async def _next(self) -> None:
         """Whatever is first: a timer, or somebody's turn; then deliver what came of it."""
@@ -199,7 +206,8 @@ class Simulation:
         self._at(self._clock.now() + self._gap(mean), partial(self._work, desk, desk.turn))
 
     def _new_id(self, at: datetime) -> str:
-        return "".join(self._random.choices(_ALPHABET, k=16))
+        """An id like the engine's own: 16 characters, later ones sorting after earlier ones."""
+        return f"{at.timestamp():010.0f}" + "".join(self._random.choices(_ALPHABET, k=6))
 
     async def _arrive(self, mail: bytes) -> None:
         await self._lifecycle.submit(
@@ -212,19 +220,30 @@ class Simulation:
         )
 
     def _observe(self, committed: Committed) -> None:
+        """Count what was done, and keep in view what is open, waits, and who is there."""
         for entry in committed.entries:
             if entry.source is None:
                 self._submitted += 1
-                self._open.add(entry.interaction_id)
                 continue
-            self._taken[entry.trigger, entry.source, entry.dest] += 1
-            self._cells[entry.source, entry.trigger] += 1
-            if EMAIL.by_name[entry.dest].final:
-                self._open.discard(entry.interaction_id)
-            if entry.source == State.INVITED and entry.agent_id is not None:
+            before = self._open[entry.interaction_id]
+            key = entry.trigger, entry.source, entry.dest
+            self._taken[key] += 1
+            if self._taken[key] >= _ENOUGH:
+                self._wanted.discard(key)
+            self._cells[_cell(before, entry.trigger)] += 1
+            if entry.dest in (State.REJECTED, State.REVOKED) and entry.agent_id is not None:
                 self._declined[entry.interaction_id] = entry.agent_id
+        for after in committed.interactions:
+            self._open[after.id] = after
+            if after.id in committed.waiting:
+                self._waiting.setdefault(after.id)
+            else:
+                self._waiting.pop(after.id, None)
+            if EMAIL.by_name[after.state].final:
+                del self._open[after.id]
+                self._declined.pop(after.id, None)
         for agent in committed.agents:
-            self._desks[agent.id].ready = agent.ready
+            self._agents[agent.id] = agent
 
     def _see(self, delivery: Delivery) -> None:
         """A notification reaches an agent's screen."""
@@ -232,7 +251,7 @@ class Simulation:
         notification = decode(delivery.payload)
         desk.ignored.discard(delivery.interaction_id)
         if notification.capabilities:
-            shown = (notification.state, notification.capabilities, delivery.offer)
+            shown = (notification.capabilities, delivery.offer)
             desk.items[delivery.interaction_id] = shown
         else:
             desk.items.pop(delivery.interaction_id, None)
@@ -244,65 +263,60 @@ class Simulation:
             [action] = self._random.choices(actions, weights)
             await action()
 
-    def _appeal(self, state: str, trigger: str, version: int = 0) -> float:
+    def _appeal(self, one: Interaction, trigger: str) -> float:
         """How attractive a trigger is: the less often it was taken, the more."""
-        appeal: float = (1 + self._cells[state, trigger]) ** -1.5
-        rows = EMAIL.cells.get((state, trigger), ())
-        if any(EMAIL.by_name[row.dest].final for row in rows):
-            unseen = len(self._taken) < len(EMAIL.rows)
-            return 10.0 if version > _OLD else appeal * (0.05 if unseen else 0.3)
-        return appeal
+        cells = [_cell(one, trigger)]
+        if trigger == Trigger.TRANSFER:
+            cells += _RETURNS  # nobody can choose these, only what may lead there
+        appeal = _rarity(min(self._cells[cell] for cell in cells))
+        rows = EMAIL.cells.get((one.state, trigger), ())
+        if not any(EMAIL.by_name[row.dest].final for row in rows):
+            return appeal
+        return appeal * (30.0 if one.version > _OLD else 0.03 if self._wanted else 0.3)
 
     # The router and the supervisor
 
     async def _route(self) -> None:
         options: list[_Option] = [(0.05, _nothing)]
-        for interaction in (await self._lifecycle.waiting())[:_SURVEYED]:
-            state, version = interaction.state, interaction.version
-            agent_id = await self._candidate(interaction)
+        for interaction_id in itertools.islice(self._waiting, _SURVEYED):
+            one = self._open[interaction_id]
+            agent_id = self._candidate(one)
             if agent_id is not None:
-                options.append(
-                    (
-                        self._appeal(state, Trigger.INVITE),
-                        partial(self._invite, interaction.id, agent_id),
-                    )
-                )
-            if (state, Trigger.CLOSE) in EMAIL.cells:
-                close = partial(self._lifecycle.close, interaction.id, reason="not needed")
-                options.append((0.01 * self._appeal(state, Trigger.CLOSE, version), close))
+                invite = partial(self._invite, interaction_id, agent_id)
+                options.append((self._appeal(one, Trigger.INVITE), invite))
+            if (one.state, Trigger.CLOSE) in EMAIL.cells:
+                close = partial(self._lifecycle.close, interaction_id, reason="not needed")
+                options.append((0.05 * self._appeal(one, Trigger.CLOSE), close))
         await self._choose(options)
         self._at(self._clock.now() + self._gap(_GLANCE), self._route)
 
-    async def _candidate(self, interaction: Interaction) -> str | None:
+    def _candidate(self, one: Interaction) -> str | None:
         """The agent who has been idle longest, and has not just declined it (semantics 6)."""
-        transfer = interaction.transfer
+        transfer = one.transfer
         names: Iterable[str] = self._desks
         if transfer is not None and transfer.skill is not None:
             names = self._skilled[transfer.skill]
-        free = []
-        for name in names:
-            agent = await self._lifecycle.agent(name)
-            if agent.ready and agent.load < _CAPACITY:
-                free.append(name)
-        others = [name for name in free if name != self._declined.get(interaction.id)]
+        free = [name for name in names if self._is_free(name)]
+        others = [name for name in free if name != self._declined.get(one.id)]
         return min(others or free, key=lambda one: self._last_offer.get(one, START), default=None)
+
+    def _is_free(self, agent_id: str) -> bool:
+        agent = self._agents[agent_id]
+        return agent.ready and agent.load < _CAPACITY
 
     async def _invite(self, interaction_id: str, agent_id: str) -> None:
         self._last_offer[agent_id] = self._clock.now()
         await self._lifecycle.invite(interaction_id, agent_id)
 
     async def _supervise(self) -> None:
-        """Now and then something is taken out of a workbin, or off a desk."""
+        """Now and then something is taken out of a workbin."""
         options: list[_Option] = [(1.0, _nothing)]
         for workbin in _WORKBINS:
             for parked in await self._lifecycle.workbin(workbin):
-                options.append(self._revocation(parked))
+                revoke = partial(self._lifecycle.revoke, parked.id, reason="supervisor")
+                options.append((self._appeal(parked, Trigger.REVOKE), revoke))
         await self._choose(options)
-        self._at(self._clock.now() + self._gap(60.0), self._supervise)
-
-    def _revocation(self, interaction: Interaction) -> _Option:
-        action = partial(self._lifecycle.revoke, interaction.id, reason="supervisor")
-        return self._appeal(interaction.state, Trigger.REVOKE), action
+        self._at(self._clock.now() + self._gap(_ROUND), self._supervise)
 
     # The agents
 
@@ -310,44 +324,43 @@ class Simulation:
         if turn != desk.turn:
             return  # woken up meanwhile
         options: list[_Option] = []
-        if desk.ready:
-            options.append((0.02, partial(self._lifecycle.not_ready, desk.agent_id)))
+        if self._agents[desk.agent_id].ready:
+            options.append((0.03, partial(self._lifecycle.not_ready, desk.agent_id)))
         else:
-            options.append((2.0, partial(self._lifecycle.ready, desk.agent_id)))
-        for interaction_id, (state, operations, offer) in desk.items.items():
+            options.append((0.5, partial(self._lifecycle.ready, desk.agent_id)))
+        for interaction_id, (operations, offer) in desk.items.items():
             if interaction_id in desk.ignored:
                 continue
+            one = self._open[interaction_id]
             ignore = partial(self._ignore, desk, interaction_id)
-            doing: list[_Option] = [(0.3 * self._appeal(state, Trigger.REVOKE), ignore)]
-            version = (await self._lifecycle.get(interaction_id)).version
+            doing: list[_Option] = [(0.3 * self._appeal(one, Trigger.REVOKE), ignore)]
             for operation in operations:
-                act = partial(self._operate, desk, interaction_id, operation, offer)
-                doing.append((self._appeal(state, operation, version), act))
+                act = partial(self._operate, desk, one, operation, offer)
+                doing.append((self._appeal(one, operation), act))
             attention = _OFFERED if Operation.ACCEPT in operations else 1.0
             share = attention / sum(appeal for appeal, _ in doing)
             options += [(appeal * share, action) for appeal, action in doing]
         for workbin in _WORKBINS:
             for parked in await self._lifecycle.workbin(workbin):
                 pull = partial(self._perform, desk, parked.id, c.Pull())
-                options.append((0.3 * self._appeal(parked.state, Trigger.PULL), pull))
+                options.append((0.3 * self._appeal(parked, Trigger.PULL), pull))
         await self._choose(options)
-        idle = not set(desk.items) - desk.ignored and desk.ready
-        self._wake(desk, _BREAK if idle else _THINKING)
+        self._wake(desk, _THINKING if set(desk.items) - desk.ignored else _BREAK)
 
     async def _ignore(self, desk: _Desk, interaction_id: str) -> None:
         """Leave it alone until the system takes it away."""
         desk.ignored.add(interaction_id)
 
-    async def _operate(self, desk: _Desk, interaction_id: str, operation: str, offer: int) -> None:
-        command = await self._command(desk, interaction_id, operation, offer)
+    async def _operate(self, desk: _Desk, one: Interaction, operation: str, offer: int) -> None:
+        command = await self._command(desk, one, operation, offer)
         try:
-            await self._perform(desk, interaction_id, command)
+            await self._perform(desk, one.id, command)
         except InvalidParameter:
             if not isinstance(command, c.Send):
                 raise
             # The mail gave no address that a reply could go to; the agent looks one up.
             corrected = c.UpdateProperties(to_address=_CUSTOMER, cc_addresses=[])
-            await self._perform(desk, interaction_id, corrected)
+            await self._perform(desk, one.id, corrected)
 
     async def _perform(self, desk: _Desk, interaction_id: str, command: c.Command) -> None:
         after = await self._lifecycle.perform(interaction_id, command, agent_id=desk.agent_id)
@@ -355,7 +368,7 @@ class Simulation:
             desk.items.pop(interaction_id, None)
 
     async def _command(
-        self, desk: _Desk, interaction_id: str, operation: str, offer: int
+        self, desk: _Desk, one: Interaction, operation: str, offer: int
     ) -> c.Command:
         draw = self._random
         phrase = draw.choice(_PHRASES)
@@ -367,8 +380,7 @@ class Simulation:
             case "Transfer" if draw.random() < 0.3:
                 return c.Transfer(skill=draw.choice(_SKILLS))
             case "Transfer":
-                others = [name for name in self._desks if name != desk.agent_id]
-                return c.Transfer(agent_id=draw.choice(others))
+                return c.Transfer(agent_id=self._colleague(desk))
             case "Reply" | "ReplyAll":
                 kind = c.Reply if operation == "Reply" else c.ReplyAll
                 quote = draw.random() < 0.5
@@ -384,7 +396,7 @@ class Simulation:
                     user_data={"Priority": draw.randrange(10), "Disposition": phrase},
                     delete_keys=["_MessageSize"] if draw.random() < 0.2 else [],
                     comment=draw.choice((None, phrase)),
-                    text=phrase if desk.items[interaction_id][0] == State.REPLY_CREATED else None,
+                    text=phrase if one.state == State.REPLY_CREATED else None,
                 )
             case "Send":
                 edited = draw.choice((None, f"{phrase}\n\nKind regards, {desk.agent_id}"))
@@ -395,6 +407,27 @@ class Simulation:
                 )
                 return c.LinkAttachment(attachment=attachment)
         return EMAIL.commands[operation]()
+
+    def _colleague(self, desk: _Desk) -> str:
+        """Another agent: one who is free and will be invited, or one who brings it back at once."""
+        others = [name for name in self._desks if name != desk.agent_id]
+        invited = _rarity(self._cells[State.TRANSFERRED, Trigger.INVITE, True])
+        returned = _rarity(self._cells[State.TRANSFERRED, Trigger.RETURN, True])
+        weights = [invited if self._is_free(name) else returned for name in others]
+        return self._random.choices(others, weights)[0]
+
+
+def _key(row: Row) -> tuple[str, str, str]:
+    return row.trigger, row.source, row.dest
+
+
+def _cell(one: Interaction, trigger: str) -> _Cell:
+    return one.state, trigger, one.transfer is not None
+
+
+def _rarity(count: int) -> float:
+    weight: float = (1 + count) ** -1.5  # a power of integers is Any to a type checker
+    return weight
 
 
 async def _nothing() -> None:

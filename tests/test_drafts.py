@@ -388,3 +388,10 @@ def test_drafts_that_are_equal_hash_alike() -> None:
     changes += [{"id": "x"}, {"from_address": "x"}, {"references": ()}]
     for change in changes:
         assert attrs.evolve(one, **change) != one
+
+
+def test_a_reply_to_without_an_address_is_none() -> None:
+    """A Reply-To that no mail could be sent to does not hide the sender."""
+    made = draft(mail(reply_to="please do not reply", from_address="kim@example.net"))
+    assert made.to_address == "kim@example.net"
+    assert draft(mail(reply_to="nobody", from_address="")).to_address == "nobody"

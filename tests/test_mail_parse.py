@@ -204,14 +204,17 @@ EXPECTED: dict[str, dict[str, Any]] = {
 
 
 def files_of(email: Email) -> list[tuple[str, str, int, str]]:
+    """Id, name, size and type of each attachment."""
     return [(file.id, file.name, file.size, file.mimetype) for file in email.attachments]
 
 
 def sample(name: str) -> bytes:
+    """The bytes of a sample mail."""
     return (SAMPLES / f"{name}.eml").read_bytes()
 
 
 def part(content: bytes, content_type: str = "text/plain", *fields: str) -> bytes:
+    """A part of this type, with more fields in front of its content."""
     head = "\n".join([f"Content-Type: {content_type}", *fields])
     return head.encode("utf-8", "surrogateescape") + b"\n\n" + content
 
@@ -390,6 +393,7 @@ def test_size_limit() -> None:
 
 
 def nested_multiparts(levels: int) -> bytes:
+    """Multiparts in one another, and a text in the last."""
     heads = (
         b"Content-Type: multipart/mixed; boundary=%d\n\n--%d\n" % (level, level)
         for level in range(levels)
@@ -398,6 +402,7 @@ def nested_multiparts(levels: int) -> bytes:
 
 
 def nested_mails(levels: int) -> bytes:
+    """Mails attached to one another, and a text in the last."""
     return b"Content-Type: message/rfc822\n\n" * levels + b"Subject: innermost\n\nhello\n"
 
 
@@ -447,12 +452,11 @@ HOSTILE: dict[str, tuple[bytes, bytes]] = {
     "addresses in as many fields": (b"", b"To:b@c\n"),
     "one field": (b"Subject: ", b"x"),
     "one field of many folds": (b"Subject: ", b"\n "),
-    "one field of carriage returns": (b"Subject: x", b"\r"),
     "lines that are no fields": (ADDRESSED, b"a\nb:\n"),
     "encoded words": (b"Subject: ", b"=?utf-8?q?=C3=A9?= =?latin1?b?eA?= "),
     "encoded words without end": (b"Subject: ", b"=?a?q?"),
-    "addresses": (b"To: ", b"a@b,"),
-    "addresses with encoded names": (b"Cc: ", b"=?utf-8?q?x?= <a@b>,"),
+    "addresses": (b"To: ", b"ab@example.com,"),
+    "addresses with encoded names": (b"Cc: ", b"=?utf-8?q?abcdef?= <ab@example.com>,"),
     "open comments": (b"To: ", b"("),
     "open angles": (b"To: ", b"<"),
     "escaped quotes": (b"To: ", b'<\\"'),
@@ -480,13 +484,28 @@ HOSTILE: dict[str, tuple[bytes, bytes]] = {
 
 @pytest.mark.parametrize("shape", HOSTILE)
 def test_hostile_shapes_take_linear_time(shape: str) -> None:
-    """A large mail of any shape is parsed in time; anything quadratic would take minutes."""
+    """Eight times the mail takes about eight times the work; quadratic would be 64 times."""
     start, unit = HOSTILE[shape]
-    raw = start + unit * ((HOSTILE_SIZE - len(start)) // len(unit))
+    assert_linear(lambda size: start + unit * ((size - len(start)) // len(unit)))
+
+
+def test_carriage_returns_take_linear_time() -> None:
+    """A header of nothing but carriage returns is unfolded in one go."""
+    assert_linear(lambda size: b"Subject: x" + b"\r" * size)
+
+
+def assert_linear(mail: Callable[[int], bytes]) -> None:
+    """The work grows with the size of the mail, by the ratio of two runs side by side."""
+    small, large = mail(HOSTILE_SIZE // 8), mail(HOSTILE_SIZE)
+    ratio = work(large) / max(work(small), work(mail(HOSTILE_SIZE // 8)), 0.002)
+    assert ratio < 24
+
+
+def work(raw: bytes) -> float:
+    """The processor time that parsing takes."""
     began = time.process_time()
-    parsed = parse_mail(raw)
-    assert time.process_time() - began < 4
-    assert len(parsed.email.subject) < HOSTILE_SIZE
+    assert_sound(parse_mail(raw))
+    return time.process_time() - began
 
 
 def test_a_header_of_a_megabyte_is_kept() -> None:
@@ -680,6 +699,10 @@ def test_many_references() -> None:
     assert parse_email(f"References: {' '.join(ids[:100])}\n\n".encode()).references == tuple(
         ids[:100]
     )
+    endless = f"References: {' '.join(ids * 4)}\n\n".encode()
+    assert len(endless) > 1024 * 1024
+    assert parse_email(endless).references[:1] == (ids[0],)
+    assert len(parse_email(endless).references) == 100
     for count in (101, 20_000):
         raw = f"References: {' '.join(ids[:count])}\nIn-Reply-To: <last@x>\n\n".encode()
         assert parse_email(raw).references == (ids[0], *ids[count - 98 : count], "<last@x>")
@@ -738,12 +761,13 @@ def test_delivery_report(field: str, expected: bool) -> None:
     [
         ("text/plain; charset=utf-8", "Grüße".encode(), "Grüße"),
         ('text/plain; charset="utf-8"', "Grüße".encode(), "Grüße"),
-        ("text/plain; charset=us-ascii (really)", b"hi", "hi"),
+        ("text/plain; charset=us-ascii", b"hi", "hi"),
         ("text/plain; charset=us-ascii", "Grüße".encode(), "Grüße"),
         ("text/plain", b"Gr\xfc\xdfe", "Gr\ufffd\ufffde"),
         ("text/plain; charset=iso-8859-1", b"Gr\xfc\xdfe \x80", "Grüße €"),
         ("text/plain; charset=iso-8859-1", b"\x81", "\ufffd"),
         ("text/plain; charset=koi8-r", "чай".encode("koi8-r"), "чай"),
+        ("text/plain; charset=koi8-r (Russian)", "чай".encode("koi8-r"), "чай"),
         ("text/plain; charset=gb2312", "镕".encode("gbk"), "镕"),
         ("text/plain; charset=shift_jis", "①".encode("cp932"), "①"),
         ("text/plain; charset=utf-16", "hi".encode("utf-16"), "hi"),
