@@ -11,7 +11,7 @@ import attrs
 from lifecycle._addresses import bare_address, split_addresses
 from lifecycle._values import maker
 from lifecycle.commands import Reply, ReplyAll
-from lifecycle.interaction import Change, Draft
+from lifecycle.interaction import Change, Draft, Email
 
 _LINE_BREAKS = re.compile(r"[\r\n\0]+")
 _DEFAULT_PREFIX = Reply().subject_prefix

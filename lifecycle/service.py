@@ -17,9 +17,9 @@ from typing import Any, Self
 
 import anyio
 import anyio.abc
-import anyio.lowlevel
 import attrs
 
+from lifecycle._background import Background
 from lifecycle._committer import Committer, Request
 from lifecycle._relay import Relay
 from lifecycle._requests import Requests, no_such_interaction
@@ -45,9 +45,6 @@ from lifecycle.table import EMAIL, Table
 from lifecycle.vocabulary import SYSTEM, Actor
 
 _log = logging.getLogger("lifecycle.service")
-
-_GLANCE = 1.0
-"""Seconds after which a waiting timer looks at the clock again, in case it was set."""
 
 
 class Lifecycle:
@@ -104,15 +101,19 @@ class Lifecycle:
         self._relay = Relay(worker, store, sink, mailer, self._clock, self._settings)
         self._sessions: Counter[str] = Counter()
         self._tasks: anyio.abc.TaskGroup | None = None
-        self._timers_changed = anyio.Event()
-        self._work_changed = anyio.Event()
+        self._going_on = Background(
+            clock=self._clock,
+            store=store,
+            relay=self._relay,
+            fire_due=self.fire_due,
+            concurrency=self._settings.concurrency,
+        )
 
     async def __aenter__(self) -> Self:
         if self._background:
             self._tasks = anyio.create_task_group()
             await self._tasks.__aenter__()
-            self._tasks.start_soon(self._keep_time)
-            self._tasks.start_soon(self._keep_delivering)
+            self._going_on.start(self._tasks)
         return self
 
     async def __aexit__(
@@ -264,7 +265,7 @@ class Lifecycle:
             agent_id,
             lambda stream: attrs.evolve(stream, absent=False, connects=stream.connects + 1),
         )
-        self._work_changed.set()
+        self._going_on.work_changed()
 
     async def disconnected(self, agent_id: str) -> None:
         """Say that a session of an agent has ended: after the last, presence runs out (6)."""
@@ -367,7 +368,7 @@ class Lifecycle:
             )
 
         stream = await self._store.change_stream(agent_id, change)
-        self._work_changed.set()
+        self._going_on.work_changed()
         return stream
 
     async def outgoing(self, *, parked: bool | None = None) -> tuple[Outgoing, ...]:
@@ -379,7 +380,7 @@ class Lifecycle:
         await self._change_mail(
             message_id, lambda mail: attrs.evolve(mail, tries=0, retry_at=None, parked=False)
         )
-        self._work_changed.set()
+        self._going_on.work_changed()
 
     async def drop_mail(self, message_id: str) -> None:
         """Give up a reply that the mailer does not have. Raises `NotFound` where there is none."""
@@ -428,59 +429,11 @@ class Lifecycle:
                 handed += await piece()
         return handed
 
-    async def _keep_time(self) -> None:
-        while True:
-            self._timers_changed = anyio.Event()
-            if await self.fire_due():
-                await anyio.lowlevel.checkpoint()
-                continue
-            await self._wait(self._timers_changed, await self._store.next_deadline())
-
-    async def _keep_delivering(self) -> None:
-        busy = 0
-
-        async def carry(piece: Callable[[], Awaitable[int]]) -> None:
-            nonlocal busy
-            try:
-                await piece()
-            except LifecycleError:
-                _log.exception("a delivery could not be tried")
-            finally:
-                busy -= 1
-                self._work_changed.set()
-
-        async with anyio.create_task_group() as tasks:
-            while True:
-                self._work_changed = anyio.Event()
-                free = self._settings.concurrency - busy
-                work = await self._relay.claim(free) if free else []
-                for piece in work:
-                    busy += 1
-                    tasks.start_soon(carry, piece)
-                if work:
-                    await anyio.lowlevel.checkpoint()
-                    continue
-                until = await self._store.next_try() if free else None
-                await self._wait(self._work_changed, until)
-
-    async def _wait(self, changed: anyio.Event, until: datetime | None) -> None:
-        """Wait for an event or a time, by the monotonic clock but never past a clock that jumps."""
-        if until is None:
-            await changed.wait()
-            return
-        while not changed.is_set():
-            remaining = (until - self._clock.now()).total_seconds()
-            # what is overdue and could not be done is tried again, but not without a pause
-            with anyio.move_on_after(min(_GLANCE, remaining) if remaining > 0 else _GLANCE):
-                await changed.wait()
-            if self._clock.now() >= until:
-                return
-
     def _committed(self, commit: Commit) -> None:
         if commit.interactions or commit.agents:
-            self._timers_changed.set()
+            self._going_on.timers_changed()
         if commit.deliveries or commit.outgoing:
-            self._work_changed.set()
+            self._going_on.work_changed()
         if self._observer is None or not (commit.interactions or commit.agents):
             return
         try:

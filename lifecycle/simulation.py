@@ -52,7 +52,7 @@ _PHRASES = (
     "Ihre Anfrage ist bei uns eingegangen. Viele Grüße",
     "Your parcel left our house this morning.",
 )
-_ARRIVAL, _GLANCE, _THINKING, _ROUND, _BREAK = 20.0, 5.0, 5.0, 60.0, 300.0
+_ARRIVAL, _GLANCE, _THINKING, _ROUND, _BREAK = 20.0, 5.0, 5.0, 30.0, 300.0
 """Mean seconds between mails and between turns: router, agent, supervisor, an idle agent."""
 _OFFERED = 3.0
 """How much more attention an offer has than work that was accepted: it does not wait."""
@@ -67,6 +67,9 @@ _Cell: TypeAlias = tuple[str, str, bool]
 """State, trigger, and whether a transfer is under way, as that decides what may follow."""
 _RETURNS: Final = tuple(
     (state, trigger, True) for state, trigger in EMAIL.cells if trigger == Trigger.RETURN
+)
+_ENDINGS: Final = frozenset(
+    (row.source, row.trigger) for row in EMAIL.rows if EMAIL.by_name[row.dest].final
 )
 Action: TypeAlias = Callable[[], Awaitable[object]]
 _Option: TypeAlias = tuple[float, Action]
@@ -126,11 +129,12 @@ class Simulation:
         self._agenda: list[tuple[datetime, int, Action]] = []
         self._ticket = itertools.count()
         self._progress = progress
-        self._submitted = 0
+        self._submitted = self._steps = 0
         self._taken: Counter[tuple[str, str, str]] = Counter()
         self._cells: Counter[_Cell] = Counter()
         self._wanted = {_key(row) for row in EMAIL.rows if not EMAIL.by_name[row.dest].final}
         self._open: dict[str, Interaction] = {}
+        self._routing = False
         self._waiting: dict[str, None] = {}  # the one that has waited longest is the first
         self._declined: dict[str, str] = {}
         self._last_offer: dict[str, datetime] = {}
@@ -173,7 +177,6 @@ class Simulation:
                 self._at(arrival, partial(self._arrive, mail))
             for desk in self._desks.values():
                 self._wake(desk, _THINKING)
-            self._at(self._clock.now(), self._route)
             self._at(self._clock.now(), self._supervise)
             while self._submitted < expected or self._open:
                 await self._next()
@@ -228,6 +231,7 @@ class Simulation:
             before = self._open[entry.interaction_id]
             key = entry.trigger, entry.source, entry.dest
             self._taken[key] += 1
+            self._steps += 1
             if self._taken[key] >= _ENOUGH:
                 self._wanted.discard(key)
             self._cells[_cell(before, entry.trigger)] += 1
@@ -244,6 +248,7 @@ class Simulation:
                 self._declined.pop(after.id, None)
         for agent in committed.agents:
             self._agents[agent.id] = agent
+        self._call_router()
 
     def _see(self, delivery: Delivery) -> None:
         """A notification reaches an agent's screen."""
@@ -264,41 +269,53 @@ class Simulation:
             await action()
 
     def _appeal(self, one: Interaction, trigger: str) -> float:
-        """How attractive a trigger is: the less often it was taken, the more."""
+        """How attractive a trigger is for an interaction."""
         cells = [_cell(one, trigger)]
         if trigger == Trigger.TRANSFER:
             cells += _RETURNS  # nobody can choose these, only what may lead there
-        appeal = _rarity(min(self._cells[cell] for cell in cells))
-        rows = EMAIL.cells.get((one.state, trigger), ())
-        if not any(EMAIL.by_name[row.dest].final for row in rows):
+        appeal = max(map(self._rarity, cells))
+        if (one.state, trigger) not in _ENDINGS:
             return appeal
-        return appeal * (30.0 if one.version > _OLD else 0.03 if self._wanted else 0.3)
+        return appeal * (30.0 if one.version > _OLD else 0.01 if self._wanted else 0.1)
+
+    def _rarity(self, cell: _Cell) -> float:
+        """How attractive a cell is: the less often it was taken, the more; 1 is the average."""
+        average = self._steps / len(EMAIL.cells)
+        rarity: float = ((1 + average) / (1 + self._cells[cell])) ** 1.5  # mypy takes it for Any
+        return rarity
 
     # The router and the supervisor
 
+    def _call_router(self) -> None:
+        """Give the router a turn, unless one is planned."""
+        if not self._routing:
+            self._routing = True
+            self._at(self._clock.now() + self._gap(_GLANCE), self._route)
+
     async def _route(self) -> None:
-        options: list[_Option] = [(0.05, _nothing)]
+        """Offer something to somebody, or close it; without an offer to make, wait for a commit."""
+        self._routing = False
+        free = [name for name in self._desks if self._is_free(name)]
+        options: list[_Option] = [(0.01, _nothing)]
         for interaction_id in itertools.islice(self._waiting, _SURVEYED):
             one = self._open[interaction_id]
-            agent_id = self._candidate(one)
+            agent_id = self._candidate(one, free)
             if agent_id is not None:
                 invite = partial(self._invite, interaction_id, agent_id)
                 options.append((self._appeal(one, Trigger.INVITE), invite))
+                self._call_router()
             if (one.state, Trigger.CLOSE) in EMAIL.cells:
                 close = partial(self._lifecycle.close, interaction_id, reason="not needed")
                 options.append((0.05 * self._appeal(one, Trigger.CLOSE), close))
         await self._choose(options)
-        self._at(self._clock.now() + self._gap(_GLANCE), self._route)
 
-    def _candidate(self, one: Interaction) -> str | None:
-        """The agent who has been idle longest, and has not just declined it (semantics 6)."""
-        transfer = one.transfer
-        names: Iterable[str] = self._desks
-        if transfer is not None and transfer.skill is not None:
-            names = self._skilled[transfer.skill]
-        free = [name for name in names if self._is_free(name)]
+    def _candidate(self, one: Interaction, free: Sequence[str]) -> str | None:
+        """Who has waited longest for an offer, but has not just declined this one (semantics 6)."""
+        if one.transfer is not None and one.transfer.skill is not None:
+            skilled = self._skilled[one.transfer.skill]
+            free = [name for name in free if name in skilled]
         others = [name for name in free if name != self._declined.get(one.id)]
-        return min(others or free, key=lambda one: self._last_offer.get(one, START), default=None)
+        return min(others or free, key=lambda name: self._last_offer.get(name, START), default=None)
 
     def _is_free(self, agent_id: str) -> bool:
         agent = self._agents[agent_id]
@@ -333,7 +350,7 @@ class Simulation:
                 continue
             one = self._open[interaction_id]
             ignore = partial(self._ignore, desk, interaction_id)
-            doing: list[_Option] = [(0.3 * self._appeal(one, Trigger.REVOKE), ignore)]
+            doing: list[_Option] = [(0.1 * self._appeal(one, Trigger.REVOKE), ignore)]
             for operation in operations:
                 act = partial(self._operate, desk, one, operation, offer)
                 doing.append((self._appeal(one, operation), act))
@@ -343,7 +360,7 @@ class Simulation:
         for workbin in _WORKBINS:
             for parked in await self._lifecycle.workbin(workbin):
                 pull = partial(self._perform, desk, parked.id, c.Pull())
-                options.append((0.3 * self._appeal(parked, Trigger.PULL), pull))
+                options.append((0.1 * self._appeal(parked, Trigger.PULL), pull))
         await self._choose(options)
         self._wake(desk, _THINKING if set(desk.items) - desk.ignored else _BREAK)
 
@@ -411,8 +428,8 @@ class Simulation:
     def _colleague(self, desk: _Desk) -> str:
         """Another agent: one who is free and will be invited, or one who brings it back at once."""
         others = [name for name in self._desks if name != desk.agent_id]
-        invited = _rarity(self._cells[State.TRANSFERRED, Trigger.INVITE, True])
-        returned = _rarity(self._cells[State.TRANSFERRED, Trigger.RETURN, True])
+        invited = self._rarity((State.TRANSFERRED, Trigger.INVITE, True))
+        returned = self._rarity((State.TRANSFERRED, Trigger.RETURN, True))
         weights = [invited if self._is_free(name) else returned for name in others]
         return self._random.choices(others, weights)[0]
 
@@ -423,11 +440,6 @@ def _key(row: Row) -> tuple[str, str, str]:
 
 def _cell(one: Interaction, trigger: str) -> _Cell:
     return one.state, trigger, one.transfer is not None
-
-
-def _rarity(count: int) -> float:
-    weight: float = (1 + count) ** -1.5  # a power of integers is Any to a type checker
-    return weight
 
 
 async def _nothing() -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -30,8 +29,6 @@ from lifecycle import (
     Stream,
 )
 from lifecycle.errors import Conflict, LifecycleError
-
-_E = TypeVar("_E", bound=LifecycleError)
 
 DIRECTORY = MemoryDirectory(
     agents={"ann": 3, "bob": 1, "cat": 1, "dan": 1},
@@ -189,7 +186,6 @@ class ConflictingStore(MemoryStore):
         super().__init__()
         self.conflicts = 0
         self.asked = 0
-        self.meanwhile: Callable[[], Any] | None = None
 
     async def commit(self, commit: Commit) -> None:
         """Refuse, or commit."""

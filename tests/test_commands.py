@@ -67,7 +67,7 @@ GIVEN: list[tuple[str, c.Command]] = [
         '{"operationName":"Invite","agentId":"bob","deliveringTimeout":45}',
         c.Invite(agent_id="bob", delivering_timeout=45),
     ),
-    ('{"operationName":"Accept","offer":3}', c.Accept(offer=3)),
+    ('{"operationName":"Accept","offer":1}', c.Accept(offer=1)),
     ('{"operationName":"Accept","offer":null}', c.Accept()),
     ('{"operationName":"Reject","offer":3,"reason":"busy"}', c.Reject(offer=3, reason="busy")),
     ('{"reason":"late","operationName":"Revoke"}', c.Revoke(reason="late")),

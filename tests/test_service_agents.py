@@ -234,7 +234,7 @@ async def test_pull_and_return_are_never_refused() -> None:
 async def test_ready_and_not_ready() -> None:
     """The channel's state and reason, as they are set."""
     d = desk()
-    agent = await d.lifecycle.ready("ann")
+    await d.lifecycle.ready("ann")
     stored = await d.lifecycle.agent("ann")
     assert (stored.ready, stored.reason, stored.version) == (True, None, 1)
     await d.lifecycle.not_ready("ann", reason="Lunch")
@@ -539,7 +539,10 @@ async def test_a_session_that_nobody_began_can_end() -> None:
     await d.lifecycle.ready("ann")
     await d.lifecycle.disconnected("ann")
     assert (await d.lifecycle.agent("ann")).away_at == later(60)
-    await d.lifecycle.connected("ann")
+    for _ in range(2):
+        await d.lifecycle.connected("ann")
+        assert (await d.lifecycle.agent("ann")).away_at is None
+    await d.lifecycle.disconnected("ann")
     assert (await d.lifecycle.agent("ann")).away_at is None
     await d.lifecycle.disconnected("ann")
     assert (await d.lifecycle.agent("ann")).away_at == later(60)

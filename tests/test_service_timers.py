@@ -406,6 +406,16 @@ async def test_an_expiry_of_another_deadline_does_nothing() -> None:
     assert await where(d) == ("Invited", "ann")
 
 
+async def test_an_expiry_of_another_version_with_the_deadline_does_nothing() -> None:
+    """The same deadline in another version is not what the timer was set for either."""
+    store = LateStore()
+    d = desk(store)
+    offered = await d.offer()
+    store.besides = (attrs.evolve(offered, version=offered.version - 1),)
+    assert await d.lifecycle.fire_due() == 0
+    assert await where(d) == ("Invited", "ann")
+
+
 async def test_an_expiry_of_nothing_does_nothing() -> None:
     """An interaction that is not there (any more) has no timer."""
     store = LateStore()
@@ -538,9 +548,7 @@ class Expectation:
             self.met.set()
 
 
-QUICK = Settings(
-    limits=Limits(delivering_timeout=timedelta(milliseconds=20)), missed_offers=None
-)
+QUICK = Settings(limits=Limits(delivering_timeout=timedelta(milliseconds=20)), missed_offers=None)
 
 
 async def test_timers_fire_by_themselves() -> None:
@@ -575,7 +583,7 @@ async def test_an_earlier_deadline_is_noticed() -> None:
     await d.lifecycle.ready("ann")
     async with d.lifecycle:
         await d.lifecycle.invite("I1", "ann", delivering_timeout=10_000)
-        await anyio.lowlevel.checkpoint()
+        await anyio.wait_all_tasks_blocked()
         await d.lifecycle.invite("I2", "ann")
         with anyio.fail_after(5):
             await expired.met.wait()
@@ -584,7 +592,7 @@ async def test_an_earlier_deadline_is_noticed() -> None:
 
 async def test_a_clock_that_is_set_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Semantics 5: waiting is by the monotonic clock, with a glance at the time now and then."""
-    monkeypatch.setattr(service, "_GLANCE", 0.005)
+    monkeypatch.setattr(_background, "_GLANCE", 0.005)
     expired = Expectation("I1", "Revoked")
     d = desk(observer=expired, background=True)
     async with d.lifecycle:
@@ -601,7 +609,7 @@ async def test_a_timer_that_fails_is_tried_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """In the background too, after a pause, until it succeeds."""
-    monkeypatch.setattr(service, "_GLANCE", 0.005)
+    monkeypatch.setattr(_background, "_GLANCE", 0.005)
     store = FaultyStore()
     expired = Expectation("I1", "Revoked")
     d = desk(store, observer=expired, background=True)
@@ -624,5 +632,5 @@ async def test_nothing_fires_after_the_context() -> None:
     async with d.lifecycle:
         await d.offer()
     d.clock.advance(30)
-    await anyio.lowlevel.checkpoint()
+    await anyio.wait_all_tasks_blocked()
     assert await where(d) == ("Invited", "ann")

@@ -119,7 +119,7 @@ def test_equal_user_data_hashes_alike() -> None:
     assert hash(one) == hash(other)
     assert one != UserData.of({"a": 1, "b": [3]})
     assert one != {"a": 1}
-    assert one != 7
+    assert (one == 7) is False
 
 
 def test_user_data_is_immutable() -> None:

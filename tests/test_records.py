@@ -1,0 +1,104 @@
+"""Records: a refusal as a store keeps it, and agents as they begin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+from clocks import START
+
+from lifecycle import Agent, Stream, errors
+from lifecycle.errors import LifecycleError
+from lifecycle.records import Refusal
+
+KINDS = [
+    kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, LifecycleError)
+]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_a_refusal_gives_the_error_back(kind: type[LifecycleError]) -> None:
+    """The same class, fields and text, for every error that there is."""
+    error = kind(
+        "no",
+        interaction_id="I1",
+        state="Invited",
+        trigger="Send",
+        capabilities=("Accept", "Reject"),
+        agent_id="ann",
+        path="$.queue",
+        value="nowhere",
+    )
+    again = Refusal.of(error).error()
+    assert type(again) is kind
+    assert vars(again) == vars(error)
+    assert str(again) == str(error)
+    assert again.answer() == error.answer()
+    assert again.args == error.args
+
+
+def test_a_refusal_without_anything() -> None:
+    """The defaults come back as the defaults."""
+    again = Refusal.of(errors.NotFound()).error()
+    assert vars(again) == vars(errors.NotFound())
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, True, 0, -1.5, "é\U0001f4e7", "", [1, ["a"]], {"a": None}, 2**64 - 1, -(2**63)],
+    ids=repr,
+)
+def test_what_json_holds_is_kept_as_it_is(value: Any) -> None:
+    """So that a store may write it as JSON and read the same again."""
+    fields = Refusal.of(errors.NotFound("no", value=value)).fields
+    assert fields["value"] == value
+    assert orjson.loads(orjson.dumps(fields)) == fields
+
+
+@pytest.mark.parametrize(
+    "value",
+    [START, b"raw", float("nan"), float("inf"), 2**64, "\ud800", {1: 2}, (1, 2), object, {"a"}],
+    ids=repr,
+)
+def test_what_json_does_not_hold_is_kept_as_text(value: Any) -> None:
+    """As an error message shows it."""
+    fields = Refusal.of(errors.NotFound("no", value=value)).fields
+    assert fields["value"] == errors.shown(value)
+    assert orjson.loads(orjson.dumps(fields)) == fields
+
+
+def test_what_others_hang_on_an_error_is_not_kept() -> None:
+    """A note, a cause and a traceback are of the process in which they were raised."""
+    error = errors.NotFound("no", value="x")
+    error.add_note("while testing")
+    error.__cause__ = ValueError("why")
+    again = Refusal.of(error).error()
+    assert vars(again) == vars(errors.NotFound("no", value="x"))
+
+
+def test_an_error_of_a_teams_own_comes_back_as_the_root() -> None:
+    """A class that the library does not know is kept with its fields."""
+
+    class TooShort(LifecycleError):
+        """A refusal of a team's own."""
+
+    again = Refusal.of(TooShort("no", path="$.text", value="a")).error()
+    assert type(again) is LifecycleError
+    assert (again.message, again.path, again.value) == ("no", "$.text", "a")
+
+
+def test_agents_and_streams_begin_with_nothing() -> None:
+    """An agent of version 0 is NotReady and counts nothing; a stream has nothing delivered."""
+    agent = Agent(id="ann")
+    assert (agent.version, agent.ready, agent.load, agent.missed, agent.sequence) == (
+        0,
+        False,
+        0,
+        0,
+        0,
+    )
+    stream = Stream(agent_id="ann")
+    assert (stream.delivered, stream.tries, stream.parked, stream.absent) == (0, 0, False, False)

@@ -1,0 +1,78 @@
+"""Settings: what is refused, and how long a retry waits."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from lifecycle import DEFAULT_LIMITS, Settings
+from lifecycle.errors import InvalidParameter
+
+
+def test_the_defaults_are_those_of_the_specification() -> None:
+    """Semantics 5 and 6: 60 seconds of presence, two missed offers, the limits of the engine."""
+    settings = Settings()
+    assert settings.presence_timeout == timedelta(seconds=60)
+    assert settings.missed_offers == 2
+    assert settings.limits == DEFAULT_LIMITS
+    assert not settings.documented_only
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("backlog", 0),
+        ("missed_offers", 0),
+        ("presence_timeout", timedelta()),
+        ("attempts", -1),
+        ("first_retry", timedelta(seconds=-1)),
+        ("longest_retry", timedelta()),
+        ("sink_timeout", timedelta()),
+        ("lease", timedelta()),
+        ("concurrency", 0),
+        ("batch", 0),
+    ],
+)
+def test_what_is_not_positive_is_refused(name: str, value: Any) -> None:
+    """With the name of the setting and its value."""
+    with pytest.raises(InvalidParameter, match="must be positive") as caught:
+        Settings(**{name: value})
+    assert (caught.value.path, caught.value.value) == (f"$.{name}", value)
+
+
+@pytest.mark.parametrize("name", ["missed_offers", "presence_timeout"])
+def test_some_can_be_switched_off(name: str) -> None:
+    """With None."""
+    settings = Settings(**{name: None})  # type: ignore[arg-type]  # the names are both optional
+    assert getattr(settings, name) is None
+
+
+@pytest.mark.parametrize("seconds", [9, 10])
+def test_a_lease_is_longer_than_one_delivery_may_take(seconds: int) -> None:
+    """A lease that ends while the sink is still allowed to work is refused."""
+    with pytest.raises(InvalidParameter, match="longer than sink_timeout") as caught:
+        Settings(lease=timedelta(seconds=seconds), sink_timeout=timedelta(seconds=10))
+    assert (caught.value.path, caught.value.value) == ("$.lease", timedelta(seconds=seconds))
+    Settings(lease=timedelta(seconds=11), sink_timeout=timedelta(seconds=10))
+
+
+def test_the_wait_doubles_up_to_the_longest() -> None:
+    """From the first retry on."""
+    settings = Settings(first_retry=timedelta(seconds=3), longest_retry=timedelta(seconds=40))
+    waits = [settings.retry_after(tries).total_seconds() for tries in range(1, 8)]
+    assert waits == [3, 6, 12, 24, 40, 40, 40]
+
+
+@pytest.mark.parametrize("tries", [33, 60, 1_000, 100_000])
+def test_the_wait_never_overflows(tries: int) -> None:
+    """However often something has failed, and however long the first wait is."""
+    settings = Settings(first_retry=timedelta(days=30), longest_retry=timedelta(days=365))
+    assert settings.retry_after(tries) == timedelta(days=365)
+
+
+def test_the_first_wait_may_be_the_longest() -> None:
+    """A first retry beyond the longest waits no longer than that."""
+    settings = Settings(first_retry=timedelta(minutes=9), longest_retry=timedelta(minutes=1))
+    assert settings.retry_after(1) == timedelta(minutes=1)
