@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from typing import TypeAlias
 
 import anyio
 import anyio.abc
 import anyio.lowlevel
 
-from lifecycle._relay import Relay
-from lifecycle.errors import LifecycleError
+from lifecycle._relay import Piece, Relay
 from lifecycle.ports import Clock, Store
 
 _log = logging.getLogger("lifecycle.service")
@@ -21,15 +21,21 @@ _GLANCE = 1.0
 which what failed is tried again."""
 
 
+Claim: TypeAlias = Callable[[int], Awaitable[list[Piece]]]
+Asked: TypeAlias = Callable[[], Awaitable[datetime | None]]
+
+
 class Background:
-    """Two tasks that sleep until something is due or has changed.
+    """Tasks that sleep until something is due or has changed.
+
+    Deliveries and mails have carriers of their own, so that neither waits for the other.
 
     Arguments:
         clock: the one source of time.
         store: says when something is due.
-        relay: what deliveries are carried on by.
+        relay: what deliveries and mails are carried on by.
         fire_due: does what is due, and says how much it was.
-        concurrency: to how many agents is delivered at a time.
+        concurrency: to how many agents is delivered, and how many mails are sent, at a time.
     """
 
     def __init__(
@@ -43,38 +49,27 @@ class Background:
     ) -> None:
         self._clock = clock
         self._store = store
-        self._relay = relay
         self._fire_due = fire_due
-        self._concurrency = concurrency
-        self._busy = 0
         self._timers_changed = anyio.Event()
-        self._work_changed = anyio.Event()
+        self._carriers = [
+            _Carriers(self._wait, relay.claim_streams, store.next_delivery, concurrency),
+            _Carriers(self._wait, relay.claim_mails, store.next_mail, concurrency),
+        ][: 2 if relay.has_mailer else 1]
 
     def start(self, tasks: anyio.abc.TaskGroup) -> None:
-        """Start both in a task group, which ends them when it is cancelled."""
-        tasks.start_soon(self._keep, self._fire)
-        tasks.start_soon(self._keep_delivering)
+        """Start them in a task group, which ends them when it is cancelled."""
+        tasks.start_soon(_keep, self._fire)
+        for carriers in self._carriers:
+            tasks.start_soon(carriers.keep)
 
     def timers_changed(self) -> None:
         """Say that there may be an earlier deadline."""
         self._timers_changed.set()
 
     def work_changed(self) -> None:
-        """Say that there may be something to deliver."""
-        self._work_changed.set()
-
-    async def _keep_delivering(self) -> None:
-        async with anyio.create_task_group() as carriers:
-            await self._keep(lambda: self._hand_out(carriers))
-
-    async def _keep(self, round: Callable[[], Awaitable[None]]) -> None:
-        """Go on for ever, also where the store fails for a while."""
-        while True:
-            try:
-                await round()
-            except LifecycleError:
-                _log.exception("timers or deliveries could not go on; trying again")
-                await anyio.sleep(_GLANCE)
+        """Say that there may be something to deliver or to mail."""
+        for carriers in self._carriers:
+            carriers.changed.set()
 
     async def _fire(self) -> None:
         """Fire what is due, or else wait for the next deadline."""
@@ -83,29 +78,6 @@ class Background:
             await anyio.lowlevel.checkpoint()
         else:
             await self._wait(self._timers_changed, await self._store.next_deadline())
-
-    async def _hand_out(self, carriers: anyio.abc.TaskGroup) -> None:
-        """Give claimed work to carriers, or else wait until there is some, or a carrier."""
-        self._work_changed = anyio.Event()
-        free = self._concurrency - self._busy
-        work = await self._relay.claim(free) if free else []
-        for piece in work:
-            self._busy += 1
-            carriers.start_soon(self._carry, piece)
-        if work:
-            await anyio.lowlevel.checkpoint()
-        else:
-            until = await self._store.next_try() if free else None
-            await self._wait(self._work_changed, until)
-
-    async def _carry(self, piece: Callable[[], Awaitable[int]]) -> None:
-        try:
-            await piece()
-        except LifecycleError:
-            _log.exception("a delivery could not be tried")
-        finally:
-            self._busy -= 1
-            self._work_changed.set()
 
     async def _wait(self, changed: anyio.Event, until: datetime | None) -> None:
         """Wait for an event or a time, by the monotonic clock but never past a clock that jumps."""
@@ -119,3 +91,56 @@ class Background:
                 await changed.wait()
             if self._clock.now() >= until:
                 return
+
+
+class _Carriers:
+    """A number of carriers for one kind of work."""
+
+    def __init__(
+        self,
+        wait: Callable[[anyio.Event, datetime | None], Awaitable[None]],
+        claim: Claim,
+        next_try: Asked,
+        number: int,
+    ) -> None:
+        self.changed = anyio.Event()
+        self._wait = wait
+        self._claim = claim
+        self._next_try = next_try
+        self._free = number
+
+    async def keep(self) -> None:
+        """Carry for ever."""
+        async with anyio.create_task_group() as tasks:
+            await _keep(lambda: self._hand_out(tasks))
+
+    async def _hand_out(self, tasks: anyio.abc.TaskGroup) -> None:
+        """Give claimed work to carriers, or else wait until there is some, or a carrier."""
+        self.changed = anyio.Event()
+        work = await self._claim(self._free) if self._free else []
+        for piece in work:
+            self._free -= 1
+            tasks.start_soon(self._carry, piece)
+        if work:
+            await anyio.lowlevel.checkpoint()
+        else:
+            await self._wait(self.changed, await self._next_try() if self._free else None)
+
+    async def _carry(self, piece: Piece) -> None:
+        try:
+            await piece()
+        except Exception:  # of a store or clock; the lease ends, and it is tried again
+            _log.exception("a delivery could not be tried")
+        finally:
+            self._free += 1
+            self.changed.set()
+
+
+async def _keep(round: Callable[[], Awaitable[None]]) -> None:
+    """Go on for ever, also where a port fails for a while."""
+    while True:
+        try:
+            await round()
+        except Exception:  # whatever a port raises must not end what everybody waits for
+            _log.exception("timers or deliveries could not go on; trying again")
+            await anyio.sleep(_GLANCE)

@@ -34,6 +34,7 @@ class Batch:
         self._documented_only = documented_only
         self._agents: dict[str, Agent] = {}
         self._read: dict[str, Agent] = {}
+        self._touched: set[str] = set()
         self._saved: dict[str, Saved] = {}
         self._entries: list[Entry] = []
         self._deliveries: list[Delivery] = []
@@ -50,6 +51,10 @@ class Batch:
         agent = attrs.evolve(await self.agent(agent_id), **changes)
         self._agents[agent_id] = agent
         return agent
+
+    def touch(self, agent_id: str) -> None:
+        """Count an agent that was read as changed, so that others see a new version."""
+        self._touched.add(agent_id)
 
     def submitted(self, interaction: Interaction) -> None:
         """Add a new interaction."""
@@ -127,8 +132,10 @@ class Batch:
     def stored_agent(self, agent_id: str) -> Agent:
         """An agent, who has been read, as the commit stores it: of the next version if changed."""
         agent = self._agents[agent_id]
-        changed = agent != self._read[agent_id]
-        return attrs.evolve(agent, version=agent.version + changed)
+        return attrs.evolve(agent, version=agent.version + self._is_changed(agent_id))
+
+    def _is_changed(self, agent_id: str) -> bool:
+        return agent_id in self._touched or self._agents[agent_id] != self._read[agent_id]
 
     def commit(
         self,
@@ -141,11 +148,7 @@ class Batch:
         return Commit(
             at=self.at,
             interactions=tuple(self._saved.values()),
-            agents=tuple(
-                self.stored_agent(id)
-                for id, agent in self._agents.items()
-                if agent != self._read[id]
-            ),
+            agents=tuple(self.stored_agent(id) for id in self._agents if self._is_changed(id)),
             entries=tuple(self._entries),
             deliveries=tuple(self._deliveries),
             outgoing=outgoing,

@@ -9,7 +9,10 @@ from typing import TypeAlias, TypeVar
 
 import anyio
 import attrs
+import orjson
 
+from lifecycle.codec import encode_command
+from lifecycle.commands import Command
 from lifecycle.errors import (
     Conflict,
     InternalError,
@@ -18,7 +21,7 @@ from lifecycle.errors import (
     OperationIdReused,
     RaceLost,
 )
-from lifecycle.interaction import Interaction
+from lifecycle.interaction import Interaction, UserData
 from lifecycle.ports import Clock, Store
 from lifecycle.records import Commit, Outcome, Refusal
 
@@ -50,10 +53,24 @@ class Request:
         _check_operation_id(operation_id)
         digest = hashlib.sha256()
         for part in parts:
-            data = part if isinstance(part, bytes) else repr(part).encode(errors="surrogatepass")
+            data = _canonical(part)
             digest.update(b"%d:" % len(data))
             digest.update(data)
         return cls(operation_id, digest.hexdigest())
+
+
+def _canonical(part: object) -> bytes:
+    """The bytes of a part of a request, the same for equal parts in every process."""
+    if isinstance(part, bytes):
+        return part
+    if isinstance(part, Command):
+        part = orjson.loads(encode_command(part))
+    elif isinstance(part, UserData):
+        part = orjson.loads(part.json)
+    try:
+        return orjson.dumps(part, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # an Email, or an argument that will be refused for what it is
+        return repr(part).encode(errors="surrogatepass")
 
 
 def _check_operation_id(value: object) -> None:
@@ -64,11 +81,25 @@ def _check_operation_id(value: object) -> None:
 class Committer:
     """Carries out work against a store: again where it conflicts, once where it has an id."""
 
-    def __init__(self, store: Store, clock: Clock, committed: Callable[[Commit], None]) -> None:
-        """`committed` is called after each commit, before anything else can happen."""
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        committed: Callable[[Commit], None],
+        unsure: Callable[[], None],
+    ) -> None:
+        """Prepare for a store.
+
+        Arguments:
+            store: where to commit.
+            clock: the one source of time.
+            committed: called after each commit, before anything else can happen.
+            unsure: called where nobody can say whether a commit was made.
+        """
         self._store = store
         self._clock = clock
         self._committed = committed
+        self._unsure = unsure
         self._running: dict[str, anyio.Event] = {}
 
     async def run(self, work: Work[_T]) -> _T:
@@ -104,7 +135,10 @@ class Committer:
             finished.set()
 
     async def _first(self, work: Work[Interaction], request: Request) -> Interaction:
+        refused: list[LifecycleError] = []
+
         async def recorded(at: datetime) -> tuple[Commit | None, Outcome]:
+            refused.clear()
             known = await self._store.outcome(request.operation_id)
             if known is not None:
                 return None, known
@@ -114,6 +148,7 @@ class Committer:
             except InternalError:
                 raise
             except LifecycleError as error:
+                refused.append(error)
                 new = attrs.evolve(new, refusal=Refusal.of(error))
                 return Commit(at=at, outcome=new), new
             new = attrs.evolve(new, interaction=interaction)
@@ -126,6 +161,8 @@ class Committer:
                 path="$.operationId",
                 value=request.operation_id,
             )
+        if refused:  # by this very call: as it was raised, also where it is a team's own
+            raise refused[0]
         if outcome.refusal is not None:
             raise outcome.refusal.error()
         if outcome.interaction is None:
@@ -135,5 +172,11 @@ class Committer:
     async def _commit(self, commit: Commit) -> None:
         # What was committed must be told, even where the caller has been cancelled meanwhile.
         with anyio.CancelScope(shield=True):
-            await self._store.commit(commit)
+            try:
+                await self._store.commit(commit)
+            except LifecycleError:
+                raise
+            except BaseException:
+                self._unsure()  # it may have been committed all the same
+                raise
             self._committed(commit)

@@ -39,7 +39,7 @@ def resume(change: Change, draft: Draft, command: Reply) -> Draft:
     """A kept draft, with what the command gives in place of its fields."""
     given: dict[str, Any] = {}
     if command.text or command.quote_original:
-        given["text"] = _text(change, command)
+        given["text"] = _text(change, command, draft.text)
     if command.structured_text:
         given["structured_text"] = command.structured_text
     if command.subject_prefix != _DEFAULT_PREFIX:
@@ -72,9 +72,9 @@ def _one_line(value: str) -> str:
 def _our_address(change: Change) -> str:
     email = change.email
     received = split_addresses(_one_line(email.to_address))
-    reached = {bare_address(address) for address in (*received, *email.cc_addresses)}
+    reached = {_identity(address) for address in (*received, *email.cc_addresses)} - {""}
     for address in change.submission.our_addresses:
-        if (bare_address(address) or None) in reached:
+        if _identity(address) in reached:
             return _one_line(address)
     others = (*received, *change.submission.our_addresses)
     return next((address for address in others if bare_address(address)), "")
@@ -88,14 +88,19 @@ def _others(change: Change, sender: str, ours: str) -> tuple[str, ...]:
 
 
 def _distinct(addresses: Iterable[str], without: Iterable[str]) -> tuple[str, ...]:
-    seen = {bare_address(address) for address in without}
+    seen = {"", *map(_identity, without)}
     result = []
     for address in addresses:
-        bare = bare_address(address)
-        if bare and bare not in seen:
-            seen.add(bare)
+        identity = _identity(address)
+        if identity not in seen:
+            seen.add(identity)
             result.append(address)
     return tuple(result)
+
+
+def _identity(address: str) -> str:
+    """What tells two addresses apart: people write both sides of the `@` in either case."""
+    return bare_address(address).lower()
 
 
 def _subject(original: str, prefix: str) -> str:
@@ -108,13 +113,14 @@ def _subject(original: str, prefix: str) -> str:
     return prefix + subject
 
 
-def _text(change: Change, command: Reply) -> str:
-    if not command.quote_original:
-        return command.text
-    lines = [command.reply_to_start_line] if command.reply_to_start_line else []
-    lines += [command.indent_character + line for line in change.email.text.splitlines()]
-    quotation = "\n".join(lines)
-    return f"{command.text}\n\n{quotation}" if command.text else quotation
+def _text(change: Change, command: Reply, kept: str = "") -> str:
+    text = command.text or kept
+    if not command.quote_original or not change.email.text:
+        return text
+    quoted = [command.indent_character + line for line in change.email.text.splitlines()]
+    if command.reply_to_start_line:
+        quoted.insert(0, command.reply_to_start_line)
+    return "\n".join([text, "", *quoted] if text else quoted)
 
 
 def recipients(draft: Draft) -> tuple[str, ...]:

@@ -163,7 +163,7 @@ def cancel(change: Change, command: object, actor: Actor, at: datetime, limits: 
 
 def send(change: Change, command: Send, actor: Actor, at: datetime, limits: Limits) -> None:
     """The last edits are made; the draft stands as it is sent."""
-    draft = _edited(change.draft, command)
+    draft = edited(_edited(change.draft, command), {"queue": command.queue})
     if not recipients(draft):
         raise InvalidParameter(
             "the reply has no recipient", path="$.toAddress", value=draft.to_address

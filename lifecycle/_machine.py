@@ -12,6 +12,7 @@ from collections.abc import Callable
 import attrs
 import transitions as _transitions
 
+from lifecycle.commands import Command
 from lifecycle.errors import InvalidParameter, LifecycleError, NotValidInState, UnknownOperation
 from lifecycle.interaction import Change
 from lifecycle.table import Condition, Effect, Emitter, Row, StateRule, Table, Timer
@@ -65,6 +66,7 @@ class Move:
     """A compiled row; `otherwise` is what is tried where its condition does not hold."""
 
     row: Row
+    command: type[Command]
     condition: Condition | None
     by_system: bool
     by_holder: bool
@@ -89,11 +91,11 @@ class StepTable:
         self.cells: dict[str, dict[str, Move]] = {rule.name: {} for rule in table.states}
         for trigger, event in machine.events.items():
             for source, candidates in event.transitions.items():
-                follower: Move | None = None
-                for transition in reversed(candidates):
-                    follower = _compiled(table, trigger, transition, emitter_of, follower)
-                if follower is not None:
-                    self.cells[source][trigger] = follower
+                last, *others = reversed(candidates)
+                move = _compiled(table, trigger, last, emitter_of, None)
+                for transition in others:
+                    move = _compiled(table, trigger, transition, emitter_of, move)
+                self.cells[source][trigger] = move
 
     def move(self, interaction: Change, trigger: str) -> Move:
         """The row that a trigger takes: legality and destination of a command.
@@ -142,6 +144,7 @@ def _compiled(
     rule = table.by_name[str(transition.dest)]
     return Move(
         row=row,
+        command=row.command,
         condition=row.condition,
         by_system=row.who is Who.SYSTEM,
         by_holder=row.who in _HOLDERS,

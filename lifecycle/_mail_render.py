@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from lifecycle._addresses import address_parts, split_addresses
 from lifecycle.errors import InvalidParameter, NotFound
-from lifecycle.interaction import Attachment, Draft, is_text
+from lifecycle.interaction import MESSAGE_ID, Attachment, Draft, is_text
 
 _LINE = 76
 _WORD_BYTES = 39
@@ -20,7 +20,6 @@ _WORD_BYTES = 39
 _NAME_CHARACTERS = 60
 _ADDRESS_BYTES = 900
 _BREAK = re.compile(r"[\r\n\0]")
-_MESSAGE_ID = re.compile(r"<[^\x00-\x20\x7f-\U0010ffff<>]{1,900}>")
 _OWN_MESSAGE_ID = re.compile(r"<[^\x00-\x20\x7f-\U0010ffff<>@]+@[^\x00-\x20\x7f-\U0010ffff<>@]+>")
 _FOLDABLE = re.compile(r"[!-~]{1,67}(?: [!-~]{1,67})*+")
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*+")
@@ -114,7 +113,7 @@ def _own_message_id(value: str) -> str:
 
 
 def _message_id(value: str, path: str) -> str:
-    if not _MESSAGE_ID.fullmatch(value):
+    if not MESSAGE_ID.fullmatch(value):
         raise InvalidParameter("it is not a Message-ID", path=path, value=value)
     return value
 
@@ -155,13 +154,13 @@ def _addresses(text: str, path: str) -> list[list[str]]:
 def _address(address: str, path: str) -> list[str]:
     name, bare = address_parts(address)
     local, _, domain = bare.rpartition("@")
-    bare = f"{local}@{_ascii_domain(domain)}"
+    bare = f"{local}@{ascii_domain(domain)}"
     if not local or not bare.isprintable() or len(bare.encode()) > _ADDRESS_BYTES:
         raise InvalidParameter("it is not an address", path=path, value=address)
     return [*_phrase(name), f"<{bare}>"] if name else [bare]
 
 
-def _ascii_domain(domain: str) -> str:
+def ascii_domain(domain: str) -> str:
     """The domain as DNS has it; as it is where that would be another domain, or is none."""
     if domain.isascii():
         return domain

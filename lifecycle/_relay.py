@@ -10,15 +10,23 @@ import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import partial
+from typing import TypeAlias, TypeVar
 
 import anyio
 import attrs
 
+from lifecycle._cancellation import is_cancelled
 from lifecycle.ports import Answer, Clock, MailAnswer, Mailer, Sink, Store
 from lifecycle.records import Delivery, Outgoing, Stream
 from lifecycle.settings import Settings
 
 _log = logging.getLogger("lifecycle.delivery")
+
+_A = TypeVar("_A")
+_W = TypeVar("_W", Stream, Outgoing)
+_Fields: TypeAlias = dict[str, str | int]
+Piece: TypeAlias = Callable[[], Awaitable[int]]
+"""One piece of claimed work; it says how much was handed over."""
 
 
 class Relay:
@@ -34,37 +42,59 @@ class Relay:
         settings: Settings,
     ) -> None:
         self._worker = worker
+        self._claims = 0
         self._store = store
         self._sink = sink
         self._mailer = mailer
         self._clock = clock
         self._settings = settings
 
-    async def claim(self, limit: int) -> list[Callable[[], Awaitable[int]]]:
-        """Claim up to `limit` pieces of work: streams first, then mail.
+    @property
+    def has_mailer(self) -> bool:
+        """Whether there is a mailer to hand mail to."""
+        return self._mailer is not None
 
-        Returns: functions that do one piece each and return how much was handed over.
+    async def claim_streams(self, limit: int) -> list[Piece]:
+        """Claim the streams of up to `limit` agents.
+
+        Returns: functions that deliver what is due in one stream, and return how much it was.
         """
-        at = self._clock.now()
-        until = at + self._settings.lease
-        work: list[Callable[[], Awaitable[int]]] = [
-            partial(self._deliver, stream, until)
-            for stream in await self._store.claim(self._worker, at, until, limit)
-        ]
-        if self._mailer is not None and len(work) < limit:
-            mails = await self._store.claim_outgoing(self._worker, at, until, limit - len(work))
-            work += [partial(self._send, self._mailer, mail) for mail in mails]
-        return work
+        at, until, claim = self._lease()
+        streams = await self._store.claim(claim, at, until, limit)
+        return [partial(self._deliver, stream, claim, until) for stream in streams]
 
-    async def _deliver(self, stream: Stream, until: datetime) -> int:
+    async def claim_mails(self, limit: int) -> list[Piece]:
+        """Claim up to `limit` mails; none where there is no mailer.
+
+        Returns: functions that hand over one mail, and return whether the mailer has it.
+        """
+        if self._mailer is None:
+            return []
+        at, until, claim = self._lease()
+        mails = await self._store.claim_outgoing(claim, at, until, limit)
+        return [partial(self._send, self._mailer, mail, claim, until) for mail in mails]
+
+    def _lease(self) -> tuple[datetime, datetime, str]:
+        # Each claim has a name of its own, so that one whose lease ended cannot give back
+        # what this same process has claimed again meanwhile.
+        self._claims += 1
+        at = self._clock.now()
+        return at, at + self._settings.lease, f"{self._worker}-{self._claims}"
+
+    def _has_time(self, until: datetime) -> bool:
+        """Whether a lease lasts at least as long as the sink or mailer may take."""
+        return self._clock.now() + self._settings.sink_timeout <= until
+
+    async def _deliver(self, stream: Stream, claim: str, until: datetime) -> int:
         """Hand over what is due in a stream, in order, and give the stream back."""
         start = stream.delivered
         try:
             batch = await self._store.deliveries(stream.agent_id, start, self._settings.batch)
             for delivery in batch:
-                if self._clock.now() + self._settings.sink_timeout > until:
-                    break  # the lease might end while the sink is at work
-                answer = await self._offer(delivery)
+                if not self._has_time(until):
+                    break
+                offer = partial(self._sink.deliver, delivery)
+                answer = await self._ask(offer, Answer, _fields(delivery))
                 if answer is Answer.DELIVERED:
                     stream = attrs.evolve(
                         stream, delivered=delivery.sequence, tries=0, retry_at=None
@@ -73,60 +103,67 @@ class Relay:
                 if answer is Answer.NOT_CONNECTED:
                     stream = attrs.evolve(stream, absent=True)
                 else:
-                    stream = self._failed(stream, delivery)
+                    stream = self._failed(stream, _fields(delivery))
                 break
         finally:  # also where it is cancelled: nobody has to wait for the end of the lease
             with anyio.CancelScope(shield=True):
-                await self._store.progress(self._worker, stream)
+                await self._store.progress(claim, stream)
         return stream.delivered - start
 
-    async def _offer(self, delivery: Delivery) -> Answer:
-        answer = Answer.FAILED
-        with anyio.move_on_after(self._settings.sink_timeout.total_seconds()):
-            try:
-                answer = await self._sink.deliver(delivery)
-            except Exception:  # whatever a sink raises is its failure, and ends nothing else
-                _log.warning("the sink failed", exc_info=True, extra=_fields(delivery))
-        return answer
-
-    def _failed(self, stream: Stream, delivery: Delivery) -> Stream:
-        tries = stream.tries + 1
-        if tries >= self._settings.attempts:
-            _log.error("a delivery is parked after %d tries", tries, extra=_fields(delivery))
-            return attrs.evolve(stream, tries=tries, retry_at=None, parked=True)
-        retry_at = self._clock.now() + self._settings.retry_after(tries)
-        return attrs.evolve(stream, tries=tries, retry_at=retry_at)
-
-    async def _send(self, mailer: Mailer, mail: Outgoing) -> int:
+    async def _send(self, mailer: Mailer, mail: Outgoing, claim: str, until: datetime) -> int:
         """Hand over one mail, and give it back."""
-        answer = MailAnswer.DEFERRED
-        with anyio.move_on_after(self._settings.sink_timeout.total_seconds()):
-            try:
-                answer = await mailer.send(mail)
-            except Exception:  # whatever a mailer raises is its failure, and ends nothing else
-                _log.warning("the mailer failed", exc_info=True, extra=_mail_fields(mail))
-        if answer is MailAnswer.SENT:
-            mail = attrs.evolve(mail, sent=True, retry_at=None)
-        else:
-            tries = mail.tries + 1
-            if answer is MailAnswer.REFUSED or tries >= self._settings.attempts:
-                _log.error("a mail is parked after %d tries", tries, extra=_mail_fields(mail))
-                mail = attrs.evolve(mail, tries=tries, retry_at=None, parked=True)
-            else:
-                retry_at = self._clock.now() + self._settings.retry_after(tries)
-                mail = attrs.evolve(mail, tries=tries, retry_at=retry_at)
-        await self._store.outgoing_progress(self._worker, mail)
+        try:
+            if self._has_time(until):
+                answer = await self._ask(partial(mailer.send, mail), MailAnswer, _fields(mail))
+                if answer is MailAnswer.SENT:
+                    mail = attrs.evolve(mail, sent=True, retry_at=None)
+                else:
+                    refused = answer is MailAnswer.REFUSED
+                    mail = self._failed(mail, _fields(mail), for_good=refused)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._store.outgoing_progress(claim, mail)
         return int(mail.sent)
 
+    async def _ask(
+        self, ask: Callable[[], Awaitable[_A]], kind: type[_A], fields: _Fields
+    ) -> _A | None:
+        """What a sink or mailer answers; None where it fails, hangs or answers nonsense."""
+        with anyio.move_on_after(self._settings.sink_timeout.total_seconds()):
+            try:
+                answer = await ask()
+            except Exception:  # whatever it raises is its failure, and ends nothing else
+                _log.warning("a sink or mailer failed", exc_info=True, extra=fields)
+                return None
+            except anyio.get_cancelled_exc_class():
+                if is_cancelled():
+                    raise
+                _log.warning("a sink or mailer failed", exc_info=True, extra=fields)
+                return None
+            if not isinstance(answer, kind):
+                _log.warning("a sink or mailer answered %r", answer, extra=fields)
+                return None
+            return answer
+        _log.warning("a sink or mailer took too long", extra=fields)
+        return None
 
-def _fields(delivery: Delivery) -> dict[str, str | int]:
+    def _failed(self, what: _W, fields: _Fields, *, for_good: bool = False) -> _W:
+        """A stream or mail after one more failure: to be tried again later, or parked."""
+        tries = what.tries + 1
+        if for_good or tries >= self._settings.attempts:
+            _log.error("parked after %d tries", tries, extra=fields)
+            return attrs.evolve(what, tries=tries, retry_at=None, parked=True)
+        retry_at = self._clock.now() + self._settings.retry_after(tries)
+        return attrs.evolve(what, tries=tries, retry_at=retry_at)
+
+
+def _fields(what: Delivery | Outgoing) -> _Fields:
+    """What a log record says of a delivery or mail: never its content."""
+    if isinstance(what, Outgoing):
+        return {"interaction_id": what.interaction_id, "message_id": what.message_id}
     return {
-        "interaction_id": delivery.interaction_id,
-        "agent_id": delivery.agent_id,
-        "trigger": delivery.trigger,
-        "sequence": delivery.sequence,
+        "interaction_id": what.interaction_id,
+        "agent_id": what.agent_id,
+        "trigger": what.trigger,
+        "sequence": what.sequence,
     }
-
-
-def _mail_fields(mail: Outgoing) -> dict[str, str]:
-    return {"interaction_id": mail.interaction_id, "message_id": mail.message_id}

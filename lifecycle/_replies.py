@@ -9,20 +9,19 @@ from lifecycle._addresses import bare_address, split_addresses
 from lifecycle._drafts import recipients
 from lifecycle.errors import InternalError
 from lifecycle.interaction import Interaction
-from lifecycle.mail import render
+from lifecycle.mail import ascii_domain, render
 from lifecycle.records import Outgoing
 
 _NO_DOMAIN = "localhost"
 
 
 def outgoing_mail(
-    interaction: Interaction, *, queue: str | None, at: datetime, contents: Mapping[str, bytes]
+    interaction: Interaction, *, at: datetime, contents: Mapping[str, bytes]
 ) -> Outgoing:
     """Render the draft of an interaction, under the one Message-ID that the draft has.
 
     Arguments:
         interaction: with the draft as it is sent.
-        queue: the outbound queue.
         at: now.
         contents: the bytes of its attachments.
 
@@ -33,12 +32,14 @@ def outgoing_mail(
         raise InternalError("there is no draft to send", interaction_id=interaction.id)
     senders = [bare_address(address) for address in split_addresses(draft.from_address)]
     sender = next(filter(None, senders), "")
-    domain = sender.rpartition("@")[2] or _NO_DOMAIN
+    domain = ascii_domain(sender.rpartition("@")[2])
+    if not domain or not domain.isascii():
+        domain = _NO_DOMAIN
     message_id = f"<{draft.id}@{domain}>"
     return Outgoing(
         message_id=message_id,
         interaction_id=interaction.id,
-        queue=queue,
+        queue=draft.queue,
         sender=sender,
         recipients=tuple(dict.fromkeys(recipients(draft))),
         at=at,

@@ -6,10 +6,11 @@ carries it out, and calls it again where somebody else was faster.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 
 from lifecycle import engine
 from lifecycle._batch import Batch, check_invitable, counted_for
@@ -23,17 +24,19 @@ from lifecycle.commands import (
     Revoke,
     Send,
     Transfer,
+    check_name,
 )
 from lifecycle.errors import (
     AlreadyExists,
     BacklogFull,
     InternalError,
+    InvalidParameter,
     LifecycleError,
     NotFound,
     NotPermitted,
     StreamStopped,
 )
-from lifecycle.interaction import Email, Interaction
+from lifecycle.interaction import Attachment, Email, Interaction
 from lifecycle.mail import parse_mail
 from lifecycle.ports import ContentStore, Directory, Ids, Store
 from lifecycle.records import Agent, Commit, Content, Outgoing
@@ -45,6 +48,12 @@ MISSED_OFFERS = "MissedOffers"
 """The reason of an agent who let offers expire."""
 NO_SESSION = "NoSession"
 """The reason of an agent whose last session has been gone for too long."""
+
+
+IsThere: TypeAlias = Callable[[str], bool]
+"""Whether an agent has a session."""
+_OWNED = re.compile(r"^(?P<id>\w+?)(?:RAW|A[0-9]+)$")
+"""The ids of content that came with a mail: the raw mail, and its attachments."""
 
 
 def raw_mail_id(interaction_id: str) -> str:
@@ -107,6 +116,7 @@ class Requests:
         self, at: datetime, *, interaction_id: str, command: Command, actor: Actor
     ) -> tuple[Commit, Interaction]:
         """One step, asked for by an agent or the system."""
+        check_name("$.id", interaction_id)
         before = await self._store.interaction(interaction_id)
         if before is None:
             raise no_such_interaction(interaction_id)
@@ -134,10 +144,12 @@ class Requests:
         raise refused
 
     async def ready(self, at: datetime, *, agent_id: str) -> tuple[Commit, Agent]:
-        """The media channel is `Ready`."""
+        """The media channel is `Ready`; presence runs out where there is no session."""
         self._capacity(agent_id)
         batch = self._batch(at)
-        await batch.change_agent(agent_id, ready=True, reason=None, missed=0, away_at=None)
+        gone = (await batch.agent(agent_id)).gone
+        away_at = self._away_at(at) if gone else None
+        await batch.change_agent(agent_id, ready=True, reason=None, missed=0, away_at=away_at)
         return batch.commit(), batch.stored_agent(agent_id)
 
     async def not_ready(
@@ -149,30 +161,40 @@ class Requests:
         await self._make_not_ready(batch, agent_id, reason)
         return batch.commit(), batch.stored_agent(agent_id)
 
-    async def leave(self, at: datetime, *, agent_id: str) -> tuple[Commit | None, None]:
+    async def leave(
+        self, at: datetime, *, agent_id: str, is_there: IsThere
+    ) -> tuple[Commit | None, None]:
         """The last session ended: presence runs out after its timeout."""
         batch = self._batch(at)
-        timeout = self._settings.presence_timeout
-        if timeout is None or not (await batch.agent(agent_id)).ready:
-            return None, None
-        await batch.change_agent(agent_id, away_at=at + timeout)
+        agent = await batch.agent(agent_id)
+        if is_there(agent_id):
+            return None, None  # has come back meanwhile
+        away_at = self._away_at(at) if agent.ready else None
+        await batch.change_agent(agent_id, gone=True, away_at=away_at)
         return batch.commit(), None
 
-    async def come(self, at: datetime, *, agent_id: str) -> tuple[Commit | None, None]:
+    async def come(self, at: datetime, *, agent_id: str) -> tuple[Commit, None]:
         """A session began: presence does not run out any more."""
         batch = self._batch(at)
-        if (await batch.agent(agent_id)).away_at is None:
-            return None, None
-        await batch.change_agent(agent_id, away_at=None)
+        await batch.agent(agent_id)
+        batch.touch(agent_id)  # so that a `leave` that is on its way is refused, and looks again
+        await batch.change_agent(agent_id, gone=False, away_at=None)
         return batch.commit(), None
 
-    async def gone(self, at: datetime, *, due: Agent) -> tuple[Commit | None, bool]:
+    async def gone(
+        self, at: datetime, *, due: Agent, is_there: IsThere
+    ) -> tuple[Commit | None, bool]:
         """Presence has run out, unless the agent has come back since."""
         batch = self._batch(at)
-        if (await batch.agent(due.id)).away_at != due.away_at:
+        agent = await batch.agent(due.id)
+        if agent.away_at != due.away_at or is_there(due.id):
             return None, False
         await self._make_not_ready(batch, due.id, NO_SESSION)
         return batch.commit(), True
+
+    def _away_at(self, at: datetime) -> datetime | None:
+        timeout = self._settings.presence_timeout
+        return None if timeout is None else at + timeout
 
     def _batch(self, at: datetime) -> Batch:
         return Batch(
@@ -208,6 +230,7 @@ class Requests:
         return outgoing
 
     def _capacity(self, agent_id: str) -> int:
+        check_name("$.agentId", agent_id)
         capacity = self._directory.capacity(agent_id)
         if capacity is None:
             raise NotFound(
@@ -257,20 +280,30 @@ class Requests:
     async def _outgoing(
         self, after: Interaction, command: Command, at: datetime
     ) -> tuple[Outgoing, ...]:
-        """What leaves for the mailer; also the check that linked content exists."""
+        """What leaves for the mailer; also the check of content that is linked."""
         if isinstance(command, LinkAttachment):
-            await self._content(command.attachment.id)
+            await self._check_linked(after.id, command.attachment)
         if not self._table.by_name[after.state].outgoing or after.draft is None:
             return ()
         ids = [attachment.id for attachment in after.draft.attachments]
         contents = {id: await self._content(id) for id in ids}
-        queue = command.queue if isinstance(command, Send) else None
-        return (outgoing_mail(after, queue=queue, at=at, contents=contents),)
+        return (outgoing_mail(after, at=at, contents=contents),)
+
+    async def _check_linked(self, interaction_id: str, attachment: Attachment) -> None:
+        """Refuse content that is not there, is another interaction's, or has another size."""
+        owner = _OWNED.sub(r"\g<id>", attachment.id)
+        if owner not in (attachment.id, interaction_id) and await self._store.interaction(owner):
+            raise _no_such_content(attachment.id)
+        size = len(await self._content(attachment.id))
+        if size != attachment.size:
+            raise InvalidParameter(
+                f"the content has {size} bytes", path="$.attachment.size", value=attachment.size
+            )
 
     async def _content(self, id: str) -> bytes:
         data = await self._contents.content(id)
         if data is None:
-            raise NotFound("there is no such content", path="$.attachment.id", value=id)
+            raise _no_such_content(id)
         return data
 
     async def _count_missed(self, batch: Batch, before: Interaction) -> None:
@@ -298,6 +331,10 @@ class Requests:
 def _offers(table: Table) -> frozenset[str]:
     """The states in which an offer is pending."""
     return frozenset(row.source for row in table.rows if row.who is Who.INVITED_AGENT)
+
+
+def _no_such_content(id: str) -> NotFound:
+    return NotFound("there is no such content", path="$.attachment.id", value=id)
 
 
 def no_such_interaction(interaction_id: str) -> NotFound:

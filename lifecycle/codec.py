@@ -50,6 +50,8 @@ _COMPLETE = (
     Attachment,
 )
 _OPERATION_NAME = "operationName"
+_OPERATION_ID = "operationId"
+_ENVELOPE = {_OPERATION_NAME, _OPERATION_ID}
 _AS_IS = (str, str | None, tuple[str, ...])  # a JSON library writes these as they are
 
 
@@ -217,29 +219,49 @@ def _list(inner: _Reader) -> _Reader:
 
 def _parsed(data: bytes | bytearray | memoryview | str) -> Any:
     """Read JSON strictly: orjson knows what is JSON, but takes large integers for floats."""
+    repeated: list[tuple[object, str]] = []
+
+    def distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        result = dict(pairs)
+        if len(result) < len(pairs):
+            keys = [key for key, _ in pairs]
+            repeated.extend((result, key) for key in result if keys.count(key) > 1)
+        return result
+
     try:
         orjson.loads(data)
         text = data if isinstance(data, str) else str(data, "utf-8")
-        return json.loads(text, object_pairs_hook=_distinct)
+        value = json.loads(text, object_pairs_hook=distinct)
     except RecursionError:
         raise InvalidParameter("nested too deep", path="$", value=data) from None
     except orjson.JSONDecodeError as error:
         raise InvalidParameter(f"not JSON: {error}", path="$", value=data) from None
+    for place, key in repeated:
+        path = f"{_path_to(place, value, '$') or '$'}.{key}"
+        raise InvalidParameter("a key stands twice", path=path, value=key)
+    return value
 
 
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) < len(pairs):
-        keys = [key for key, _ in pairs]
-        [twice, *_] = [key for key in result if keys.count(key) > 1]
-        raise InvalidParameter("a key stands twice", path=f"$.{twice}", value=twice)
-    return result
+def _path_to(place: object, value: Any, path: str) -> str | None:
+    """The path of an object inside a value; None where it is not there any more."""
+    if value is place:
+        return path
+    inside: list[tuple[str, Any]] = []
+    if isinstance(value, dict):
+        inside = [(f"{path}.{key}", item) for key, item in value.items()]
+    elif isinstance(value, list):
+        inside = [(f"{path}[{index}]", item) for index, item in enumerate(value)]
+    found = (_path_to(place, item, here) for here, item in inside)
+    return next(filter(None, found), None)
 
 
 def decode_command(
     data: bytes | bytearray | memoryview | str | Mapping[str, Any], *, table: Table = EMAIL
 ) -> Command:
     """Read a command: `{"operationName": ..., parameters}` (semantics 2a).
+
+    An `operationId` beside them belongs to the envelope; whoever performs the command takes it
+    from there.
 
     Arguments:
         data: the JSON, or the object that it holds.
@@ -259,7 +281,11 @@ def decode_command(
         raise UnknownOperation(
             "there is no such operation", path=f"$.{_OPERATION_NAME}", value=name
         )
-    parameters = {key: item for key, item in value.items() if key != _OPERATION_NAME}
+    if not isinstance(value.get(_OPERATION_ID, ""), str):
+        raise InvalidParameter(
+            "must be a string", path=f"$.{_OPERATION_ID}", value=value[_OPERATION_ID]
+        )
+    parameters = {key: item for key, item in value.items() if key not in _ENVELOPE}
     command: Command = _converter().structure(parameters, table.commands[name])
     return command
 

@@ -1,8 +1,10 @@
 """L1. The commands (semantics 2a): one immutable value per trigger, with its parameters.
 
 Wire names are camelCase, Python names snake_case; `$.path`s in errors are wire names. Every
-command refuses bad values when it is made: with `InvalidParameter`, or `MissingParameter`
-where a required one is not there. What depends on the interaction is refused by the step.
+command refuses bad values when it is made: with `InvalidParameter`, and `Transfer` with
+`MissingParameter` where it names nobody. A required parameter that is left out is Python's
+`TypeError` here, and `MissingParameter` on the wire. What depends on the interaction is
+refused by the step.
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ def check_text(path: str, value: object) -> None:
         raise InvalidParameter("must not hold a lone surrogate", path=path, value=value)
 
 
-def _name(path: str, value: object) -> None:
+def check_name(path: str, value: object) -> None:
+    """Raise `InvalidParameter` for what is no valid text, or empty."""
     check_text(path, value)
     if not value:
         raise InvalidParameter("must not be empty", path=path, value=value)
@@ -118,10 +121,6 @@ def _listed(value: Any, field: attrs.Attribute[Any]) -> Any:
 _as_tuple = attrs.Converter(_listed, takes_field=True)
 
 
-def _required(check: _Check) -> Any:
-    return attrs.field(validator=_checked(check))
-
-
 def _optional(check: _Check, default: _T) -> _T:
     field: Any = attrs.field(default=default, validator=_checked(check))
     return field  # type: ignore[no-any-return]  # what attrs.field itself pretends to return
@@ -144,7 +143,7 @@ class Invite(Command):
     """Offer the interaction to an agent."""
 
     trigger = Trigger.INVITE.value
-    agent_id: str = _required(_name)
+    agent_id: str = attrs.field(validator=_checked(check_name))
     """Whom."""
     delivering_timeout: float | None = _optional(_seconds, None)
     """Seconds that the agent has to accept; None for the configured default."""
@@ -203,9 +202,9 @@ class Transfer(Command):
     """
 
     trigger = Trigger.TRANSFER.value
-    agent_id: str | None = _optional(_name, None)
+    agent_id: str | None = _optional(check_name, None)
     """The agent who is to have it, not oneself."""
-    skill: str | None = _optional(_name, None)
+    skill: str | None = _optional(check_name, None)
     """The skill that its next owner must have."""
 
     def __attrs_post_init__(self) -> None:
@@ -265,7 +264,7 @@ class PlaceInQueue(Command):
     """Put the interaction back into a queue."""
 
     trigger = Trigger.PLACE_IN_QUEUE.value
-    queue: str = _required(_name)
+    queue: str = attrs.field(validator=_checked(check_name))
     """Which."""
 
 
@@ -274,7 +273,7 @@ class PlaceInWorkbin(Command):
     """Park the interaction in a workbin."""
 
     trigger = Trigger.PLACE_IN_WORKBIN.value
-    workbin: str = _required(_name)
+    workbin: str = attrs.field(validator=_checked(check_name))
     """Which."""
 
 
@@ -324,7 +323,7 @@ class Send(_Edits):
     """Send the draft, with these last edits."""
 
     trigger = Trigger.SEND.value
-    queue: str | None = _optional(_name, None)
+    queue: str | None = _optional(check_name, None)
     """The outbound queue, None for none in particular."""
 
 
@@ -333,5 +332,5 @@ class LinkAttachment(Command):
     """Attach content, which the content store has, to the draft."""
 
     trigger = Trigger.LINK_ATTACHMENT.value
-    attachment: Attachment = _required(_attachment)
+    attachment: Attachment = attrs.field(validator=_checked(_attachment))
     """The id under which the content is kept, and what a mail says of it."""

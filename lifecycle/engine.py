@@ -24,6 +24,7 @@ from lifecycle.emitters import EMITTERS, left
 from lifecycle.errors import InvalidParameter, LifecycleError, NotPermitted, TableError
 from lifecycle.interaction import (
     DEFAULT_LIMITS,
+    MESSAGE_ID,
     RECEIVED_AT,
     Email,
     Interaction,
@@ -53,6 +54,16 @@ class Step:
 
 
 _make_step = maker(Step)
+_EMAIL_TEXTS = (
+    "subject",
+    "from_address",
+    "to_address",
+    "reply_to",
+    "text",
+    "structured_text",
+    "mime_type",
+    "structured_text_mime_type",
+)
 
 
 @lru_cache(maxsize=32)
@@ -127,13 +138,26 @@ def submit(
 def _check_email(email: Any) -> None:
     if not isinstance(email, Email):
         raise InvalidParameter("must be an Email", path="$.email", value=email)
-    for field in attrs.fields(Email):
-        value = getattr(email, field.name)
-        if isinstance(value, str):
-            check_text(f"$.email.{wire_name(field.name)}", value)
-    _check_texts(email.cc_addresses, "$.email.ccAddresses")
+    for name in _EMAIL_TEXTS:
+        check_text(f"$.email.{wire_name(name)}", getattr(email, name))
+    for name in ("cc_addresses", "references"):
+        _check_texts(getattr(email, name), f"$.email.{wire_name(name)}")
+    if email.message_id is not None:
+        _check_message_id(email.message_id, "$.email.messageId")
+    for index, message_id in enumerate(email.references):
+        _check_message_id(message_id, f"$.email.references[{index}]")
+    if not isinstance(email.attachments, tuple):
+        raise InvalidParameter(
+            "must be a tuple", path="$.email.attachments", value=email.attachments
+        )
     for index, attachment in enumerate(email.attachments):
         check_attachment(attachment, f"$.email.attachments[{index}]", check_text)
+
+
+def _check_message_id(value: Any, path: str) -> None:
+    check_text(path, value)
+    if not MESSAGE_ID.fullmatch(value):
+        raise InvalidParameter("must be a Message-ID in angle brackets", path=path, value=value)
 
 
 def _check_time(at: Any) -> None:
@@ -179,7 +203,13 @@ def step(
     """
     machine = compiled(table)
     try:
-        move = machine.move(interaction, command.trigger)
+        trigger = command.trigger
+    except AttributeError:
+        raise InvalidParameter("must be a command", path="$", value=command) from None
+    try:
+        move = machine.move(interaction, trigger)
+        if command.__class__ is not move.command and not isinstance(command, move.command):
+            raise InvalidParameter(f"must be a {move.command.__name__}", path="$", value=command)
         if move.by_system:
             permitted = actor is SYSTEM
         elif move.by_holder:
@@ -188,7 +218,7 @@ def step(
             permitted = _is_agent(actor)
         if not permitted:
             raise NotPermitted(f"only {move.row.who} may", value=actor)
-        if at.tzinfo is not UTC:
+        if at.__class__ is not datetime or at.tzinfo is not UTC:
             _check_time(at)
             at = at.astimezone(UTC)
         change = interaction.change()
@@ -202,7 +232,7 @@ def step(
             raise TableError(f"{move.row} leaves nobody to hold {move.dest}")
         change.deadline = None if timer is None else timer(change, command, at, limits)
     except LifecycleError as error:
-        _complete(error, machine, interaction, command.trigger, actor)
+        _complete(error, machine, interaction, trigger, actor)
         raise
     following = seal(change)
     agent_id = following.agent_id or interaction.agent_id
@@ -229,7 +259,7 @@ def expiry(interaction: Interaction, table: Table = EMAIL) -> tuple[Command, ...
 
     Returns: commands of the system, the first of which that is not refused is performed: the
     Invite of the agent whom it was transferred to, else Return; Return where a transfer is
-    outstanding and nobody is invited; else Revoke. None where no timer runs.
+    outstanding and nobody is invited; else Revoke. An empty tuple where no timer runs.
     """
     if interaction.deadline is None:
         return ()

@@ -7,9 +7,10 @@ every version of an interaction. What a step changes is an `Interaction` of few 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import attrs
 import orjson
@@ -18,6 +19,9 @@ from lifecycle.errors import InvalidParameter
 
 RECEIVED_AT = "%Y-%m-%dT%H:%M:%SZ"
 """How `receivedAt` is written (semantics 4): UTC, whole seconds."""
+
+MESSAGE_ID: Final = re.compile(r"<[^\x00-\x20\x7f-\U0010ffff<>]{1,900}>")
+"""A Message-ID that can stand in a reply: printable ASCII in angle brackets."""
 
 _MIN_INTEGER = -(2**63)
 _MAX_INTEGER = 2**64 - 1
@@ -43,8 +47,8 @@ def is_text(value: str) -> bool:
 
 
 def _positive(_: object, field: attrs.Attribute[Any], value: Any) -> None:
-    if value <= type(value)():
-        raise InvalidParameter("must be positive", path=f"$.{field.name}", value=value)
+    if not isinstance(value, timedelta) or value <= timedelta():
+        raise InvalidParameter("must be a positive timedelta", path=f"$.{field.name}", value=value)
 
 
 @attrs.frozen(kw_only=True, weakref_slot=False)
@@ -277,6 +281,8 @@ class Draft:
     """The linked files, in the order of linking."""
     references: tuple[str, ...] = ()
     """The Message-IDs of the thread, oldest first; the last is the mail that is answered."""
+    queue: str | None = None
+    """The outbound queue that Send named, None for none in particular."""
 
     def __hash__(self) -> int:
         return hash((self.id, len(self.text)))  # to hash a text takes longer than to show it

@@ -11,12 +11,13 @@ from lifecycle._mail_parse import (
     parse_email,
     parse_mail,
 )
-from lifecycle._mail_render import render
+from lifecycle._mail_render import ascii_domain, render
 
 __all__ = [
     "DEFAULT_MAIL_LIMITS",
     "MailLimits",
     "ParsedMail",
+    "ascii_domain",
     "parse_email",
     "parse_mail",
     "render",

@@ -196,7 +196,8 @@ class Store(Protocol):
     ) -> tuple[Stream, ...]:
         """Take streams in which something can be tried now, for one worker alone.
 
-        Those are streams with an undelivered delivery that are neither parked nor absent, whose
+        `worker` is a name that only this claim has. Those are streams with an undelivered
+        delivery that are neither parked nor absent, whose
         `retry_at` has come, and that no other worker has. They are the worker's until `until` or
         until it gives them back by `progress`. Oldest undelivered delivery first.
         """
@@ -249,11 +250,15 @@ class Store(Protocol):
         """
         ...
 
-    async def next_try(self) -> datetime | None:
-        """The earliest time at which something can be tried, delivery or mail; None for none.
+    async def next_delivery(self) -> datetime | None:
+        """The earliest time at which a stream can be claimed; None for none.
 
-        A time in the past where something can be tried now.
+        A time in the past where one can be claimed now.
         """
+        ...
+
+    async def next_mail(self) -> datetime | None:
+        """The earliest time at which a mail can be claimed, as `next_delivery`."""
         ...
 
 
@@ -274,4 +279,8 @@ class Committed:
 
 
 Observer: TypeAlias = Callable[[Committed], None]
-"""Called after each commit, in its order; it must not block, and what it raises is logged."""
+"""Called once after each commit; it must not block, and what it raises is logged.
+
+Commits of different callers may be told in another order than they were made; the versions of
+interactions and agents tell which is later.
+"""

@@ -34,8 +34,10 @@ class Agent:
     """How many offers in a row the agent let expire."""
     sequence: int = 0
     """The sequence number of the agent's latest delivery; 0 before the first."""
+    gone: bool = False
+    """Whether the last session has ended and none has begun since."""
     away_at: datetime | None = None
-    """When the agent becomes `NotReady` for want of a session; None while one lives."""
+    """When the agent becomes `NotReady` for want of a session; None for never."""
 
 
 @attrs.frozen(kw_only=True)
@@ -163,7 +165,7 @@ class Refusal:
     """An error as a store keeps it."""
 
     kind: str
-    """The name of its class in `lifecycle.errors`."""
+    """The name of its class in `lifecycle.errors`, or of the nearest one of a team's own."""
     fields: dict[str, Any]
     """Its message and fields, as JSON has them."""
 
@@ -173,13 +175,16 @@ class Refusal:
         fields = {name: getattr(error, name) for name in _ERROR_FIELDS}
         fields["capabilities"] = list(error.capabilities)
         fields["value"] = _as_json(error.value)
-        return cls(kind=type(error).__name__, fields=fields)
+        kinds = (
+            kind.__name__ for kind in type(error).__mro__ if kind.__module__ == errors.__name__
+        )
+        return cls(kind=next(kinds), fields=fields)
 
     def error(self) -> LifecycleError:
         """The error again, of the same class and with the same fields."""
         fields = {**self.fields, "capabilities": tuple(self.fields["capabilities"])}
         message = fields.pop("message")
-        kind: type[LifecycleError] = getattr(errors, self.kind, LifecycleError)
+        kind: type[LifecycleError] = getattr(errors, self.kind)
         return kind(message, **fields)
 
 

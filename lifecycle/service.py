@@ -9,24 +9,24 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import anyio
 import anyio.abc
 import attrs
 
 from lifecycle._background import Background
-from lifecycle._committer import Committer, Request
+from lifecycle._committer import Committer, Request, Work
 from lifecycle._relay import Relay
 from lifecycle._requests import Requests, no_such_interaction
 from lifecycle._system import SystemClock, new_id
-from lifecycle.commands import Close, Command, Invite, LinkAttachment, Revoke
+from lifecycle.commands import Close, Command, Invite, LinkAttachment, Revoke, check_name
 from lifecycle.directory import MemoryDirectory
-from lifecycle.errors import InvalidParameter, LifecycleError, NotFound
+from lifecycle.errors import InvalidParameter, NotFound
 from lifecycle.interaction import Attachment, Email, Interaction, UserData
 from lifecycle.ports import (
     Clock,
@@ -45,6 +45,8 @@ from lifecycle.table import EMAIL, Table
 from lifecycle.vocabulary import SYSTEM, Actor
 
 _log = logging.getLogger("lifecycle.service")
+
+_Due = TypeVar("_Due", Interaction, Agent)
 
 
 class Lifecycle:
@@ -96,10 +98,11 @@ class Lifecycle:
         self._observer = observer
         self._background = background
         self._requests = Requests(store, contents, self._directory, ids, table, self._settings)
-        self._committer = Committer(store, self._clock, self._committed)
+        self._committer = Committer(store, self._clock, self._committed, self._unsure)
         worker = ids(self._clock.now())
         self._relay = Relay(worker, store, sink, mailer, self._clock, self._settings)
         self._sessions: Counter[str] = Counter()
+        self._stuck: dict[tuple[type, str], datetime] = {}
         self._tasks: anyio.abc.TaskGroup | None = None
         self._going_on = Background(
             clock=self._clock,
@@ -172,7 +175,8 @@ class Lifecycle:
             "comment": comment,
         }
         work = partial(self._requests.submit, email=email, id=id, queue=queue, rest=rest)
-        request = Request.of(operation_id, "submit", email, id, queue, rest)
+        told = [value for key, value in rest.items() if key != "user_data"]
+        request = Request.of(operation_id, "submit", email, id, queue, rest["user_data"], told)
         return await self._committer.run_once(work, request)
 
     async def perform(
@@ -201,7 +205,7 @@ class Lifecycle:
         work = partial(
             self._requests.perform, interaction_id=interaction_id, command=command, actor=agent_id
         )
-        request = Request.of(operation_id, "perform", interaction_id, command, agent_id)
+        request = Request.of(operation_id, "perform", interaction_id, command, repr(agent_id))
         return await self._committer.run_once(work, request)
 
     async def invite(
@@ -258,21 +262,50 @@ class Lifecycle:
         return await self._committer.run(work)
 
     async def connected(self, agent_id: str) -> None:
-        """Say that a session of an agent has begun: what waits for the agent is delivered now."""
+        """Say that a session of an agent has begun, once the sink can deliver to it (6, 9).
+
+        Arguments:
+            agent_id: whose.
+
+        What waits for the agent is delivered from here on, and presence does not run out. Raises
+        `InvalidParameter` for what is no agent id; the session does not count then.
+        """
+        check_name("$.agentId", agent_id)
         self._sessions[agent_id] += 1
-        await self._committer.run(partial(self._requests.come, agent_id=agent_id))
-        await self._store.change_stream(
-            agent_id,
-            lambda stream: attrs.evolve(stream, absent=False, connects=stream.connects + 1),
-        )
+        try:
+            await self._store.change_stream(
+                agent_id,
+                lambda stream: attrs.evolve(stream, absent=False, connects=stream.connects + 1),
+            )
+            # last, as presence must not stop running out for a session that does not count
+            await self._committer.run(partial(self._requests.come, agent_id=agent_id))
+        except BaseException:
+            self._session_ended(agent_id)
+            raise
         self._going_on.work_changed()
 
     async def disconnected(self, agent_id: str) -> None:
-        """Say that a session of an agent has ended: after the last, presence runs out (6)."""
-        self._sessions[agent_id] -= 1
-        if self._sessions[agent_id] <= 0:
-            del self._sessions[agent_id]
-            await self._committer.run(partial(self._requests.leave, agent_id=agent_id))
+        """Say that a session of an agent has ended: after the last, presence runs out (6).
+
+        Arguments:
+            agent_id: whose.
+
+        Raises `InvalidParameter` for what is no agent id.
+        """
+        check_name("$.agentId", agent_id)
+        self._session_ended(agent_id)
+        if not self._is_there(agent_id):
+            leave = partial(self._requests.leave, agent_id=agent_id, is_there=self._is_there)
+            await self._committer.run(leave)
+
+    def _session_ended(self, agent_id: str) -> None:
+        if self._sessions[agent_id] > 1:
+            self._sessions[agent_id] -= 1
+        else:
+            del self._sessions[agent_id]  # also where a session ends that nobody knows of
+
+    def _is_there(self, agent_id: str) -> bool:
+        return agent_id in self._sessions
 
     async def add_content(self, data: bytes, *, name: str, mimetype: str) -> Attachment:
         """Keep content that `LinkAttachment` can name.
@@ -284,6 +317,8 @@ class Lifecycle:
 
         Returns: the attachment, with its new id.
         """
+        if not isinstance(data, bytes):
+            raise InvalidParameter("must be bytes", path="$.data", value=data)
         id = self._ids(self._clock.now())
         attachment = Attachment(id=id, name=name, size=len(data), mimetype=mimetype)
         LinkAttachment(attachment=attachment)  # refuses what could not be linked
@@ -293,7 +328,8 @@ class Lifecycle:
     # Questions
 
     async def get(self, interaction_id: str) -> Interaction:
-        """The latest value of an interaction. Raises `NotFound`."""
+        """The latest value of an interaction. Raises `NotFound`, `InvalidParameter`."""
+        check_name("$.id", interaction_id)
         interaction = await self._store.interaction(interaction_id)
         if interaction is None:
             raise no_such_interaction(interaction_id)
@@ -323,7 +359,8 @@ class Lifecycle:
         return await self._store.thread(message_id)
 
     async def agent(self, agent_id: str) -> Agent:
-        """An agent's media channel and counts. Raises `NotFound`."""
+        """An agent's media channel and counts. Raises `NotFound`, `InvalidParameter`."""
+        check_name("$.agentId", agent_id)
         if self._directory.capacity(agent_id) is None:
             raise NotFound("there is no such agent", agent_id=agent_id, value=agent_id)
         return await self._store.agent(agent_id) or Agent(id=agent_id)
@@ -400,34 +437,49 @@ class Lifecycle:
         Arguments:
             limit: how many at most; None for one batch of each kind.
 
-        Returns: how many did something. One that fails is logged, and the others go on.
+        Returns: how many did something. One that fails is logged and tried again later, and
+        the others go on.
         """
         at = self._clock.now()
         size = self._settings.batch if limit is None else limit
-        due = await self._store.due(at, size)
-        work: list[Callable[[datetime], Awaitable[tuple[Commit | None, bool]]]] = [
-            partial(self._requests.expire, due=interaction) for interaction in due
-        ]
-        agents = await self._store.away(at, size if limit is None else limit - len(due))
-        work += [partial(self._requests.gone, due=agent) for agent in agents]
+        self._stuck = {what: until for what, until in self._stuck.items() if until > at}
+        due = self._not_stuck(await self._store.due(at, size + len(self._stuck)))[:size]
+        size = size if limit is None else limit - len(due)
+        away = self._not_stuck(await self._store.away(at, size + len(self._stuck)))[:size]
+        work: list[tuple[Interaction | Agent, Work[bool]]] = []
+        for interaction in due:
+            work.append((interaction, partial(self._requests.expire, due=interaction)))
+        for agent in away:
+            gone = partial(self._requests.gone, due=agent, is_there=self._is_there)
+            work.append((agent, gone))
         fired = 0
-        for one in work:
+        for what, one in work:
             try:
                 fired += await self._committer.run(one)
-            except LifecycleError:
-                _log.exception("a timer could not be fired")
+            except Exception:  # of a port or a team's own effect; the other timers go on
+                _log.exception("a timer could not be fired", extra={"due": what.id})
+                self._stuck[type(what), what.id] = at + self._settings.first_retry
         return fired
 
+    def _not_stuck(self, due: tuple[_Due, ...]) -> tuple[_Due, ...]:
+        return tuple(what for what in due if (type(what), what.id) not in self._stuck)
+
     async def drain(self) -> int:
-        """Deliver and mail everything that can be tried now, in order.
+        """Deliver and mail everything that can be tried now, in order (9).
 
         Returns: how many deliveries and mails were handed over.
         """
         handed = 0
-        while work := await self._relay.claim(self._settings.batch):
-            for piece in work:
-                handed += await piece()
+        for claim in (self._relay.claim_streams, self._relay.claim_mails):
+            while work := await claim(self._settings.batch):
+                for piece in work:
+                    handed += await piece()
         return handed
+
+    def _unsure(self) -> None:
+        """Something may have been committed: look."""
+        self._going_on.timers_changed()
+        self._going_on.work_changed()
 
     def _committed(self, commit: Commit) -> None:
         if commit.interactions or commit.agents:

@@ -12,8 +12,13 @@ from lifecycle.interaction import DEFAULT_LIMITS, Limits
 
 
 def _positive(_: object, field: attrs.Attribute[Any], value: Any) -> None:
-    if value is not None and value <= type(value)():
-        raise InvalidParameter("must be positive", path=f"$.{field.name}", value=value)
+    default: Any = field.default
+    if value is None and "None" in str(field.type):
+        return
+    if type(value) is not type(default) or value <= default - default:
+        raise InvalidParameter(
+            f"must be a positive {type(default).__name__}", path=f"$.{field.name}", value=value
+        )
 
 
 def _setting(default: Any) -> Any:
@@ -50,6 +55,8 @@ class Settings:
     """How many deliveries or deadlines are read from the store at a time."""
 
     def __attrs_post_init__(self) -> None:
+        if not isinstance(self.limits, Limits):
+            raise InvalidParameter("must be Limits", path="$.limits", value=self.limits)
         if self.lease <= self.sink_timeout:
             raise InvalidParameter(
                 "must be longer than sink_timeout", path="$.lease", value=self.lease

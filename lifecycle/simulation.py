@@ -20,6 +20,7 @@ from typing import Final, TypeAlias
 import attrs
 
 from lifecycle import commands as c
+from lifecycle._simulated_commands import PHRASES, QUEUES, SKILLS, WORKBINS, draw_command
 from lifecycle.codec import decode
 from lifecycle.directory import MemoryDirectory
 from lifecycle.errors import InternalError, InvalidParameter
@@ -39,19 +40,9 @@ START = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
 """When the virtual clock begins: a Monday morning."""
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_QUEUES = ("inbox", "second-line", "billing")
-_WORKBINS = ("follow-up", "waiting-for-parts")
-_SKILLS = ("german", "invoices")
 _OURS = ("help@example.com", "sales@example.com")
 _CUSTOMER = "customer@example.net"
 _CAPACITY = 3
-_PHRASES = (
-    "Thank you for writing to us.",
-    "We have looked into it and will send you a new one.",
-    "Could you tell us the number on the invoice, please?",
-    "Ihre Anfrage ist bei uns eingegangen. Viele Grüße",
-    "Your parcel left our house this morning.",
-)
 _ARRIVAL, _GLANCE, _THINKING, _ROUND, _BREAK = 20.0, 5.0, 5.0, 30.0, 300.0
 """Mean seconds between mails and between turns: router, agent, supervisor, an idle agent."""
 _OFFERED = 3.0
@@ -62,6 +53,8 @@ _ENOUGH = 3
 """Until every row that ends nothing was taken this often, interactions are kept going."""
 _OLD = 60
 """From this version on everybody is eager to end an interaction."""
+_EAGER, _RELUCTANT, _WILLING = 30.0, 0.005, 0.05
+"""How attractive an ending is: to an old interaction, before there was enough, and else."""
 
 _Cell: TypeAlias = tuple[str, str, bool]
 """State, trigger, and whether a transfer is under way, as that decides what may follow."""
@@ -140,15 +133,15 @@ class Simulation:
         self._last_offer: dict[str, datetime] = {}
         self._desks = {name: _Desk(name) for name in _names(agents)}
         self._agents = {name: Agent(id=name) for name in self._desks}
-        skilled = {skill: tuple(self._desks)[index::2] for index, skill in enumerate(_SKILLS)}
+        skilled = {skill: tuple(self._desks)[index::2] for index, skill in enumerate(SKILLS)}
         self._lifecycle = Lifecycle(
             store=(store := MemoryStore()),
             sink=TeeSink(sink, CallbackSink(self._see)),
             mailer=MemoryMailer(),
             directory=MemoryDirectory(
                 agents=dict.fromkeys(self._desks, _CAPACITY),
-                queues=_QUEUES,
-                workbins=dict.fromkeys(_WORKBINS, tuple(self._desks)),
+                queues=QUEUES,
+                workbins=dict.fromkeys(WORKBINS, tuple(self._desks)),
                 skills=skilled,
             ),
             clock=self._clock,
@@ -170,15 +163,16 @@ class Simulation:
         Raises `TooLarge` for a mail beyond the limits, and `StreamStopped` where the sink fails
         for good; the simulation has not come to its end then.
         """
-        expected, arrival = 0, self._clock.now()
+        mails = list(mails)
+        arrival = self._clock.now()
         async with self._lifecycle:
-            for expected, mail in enumerate(mails, 1):  # noqa: B007  # counts them too
+            for mail in mails:
                 arrival += self._gap(_ARRIVAL)
                 self._at(arrival, partial(self._arrive, mail))
             for desk in self._desks.values():
                 self._wake(desk, _THINKING)
             self._at(self._clock.now(), self._supervise)
-            while self._submitted < expected or self._open:
+            while self._submitted < len(mails) or self._open:
                 await self._next()
         return self._taken
 
@@ -215,10 +209,10 @@ class Simulation:
     async def _arrive(self, mail: bytes) -> None:
         await self._lifecycle.submit(
             mail,
-            queue=_QUEUES[0],
+            queue=QUEUES[0],
             user_data={"Origination_Source": "Email", "_MessageSize": len(mail)},
             our_addresses=_OURS,
-            in_queues=_QUEUES,
+            in_queues=QUEUES,
             out_queues=("outbound",),
         )
 
@@ -263,25 +257,26 @@ class Simulation:
         self._wake(desk, _THINKING)
 
     async def _choose(self, options: list[_Option]) -> None:
-        if options:
-            weights, actions = zip(*options, strict=True)
-            [action] = self._random.choices(actions, weights)
-            await action()
+        weights, actions = zip(*options, strict=True)
+        [action] = self._random.choices(actions, weights)
+        await action()
 
     def _appeal(self, one: Interaction, trigger: str) -> float:
-        """How attractive a trigger is for an interaction."""
+        """How attractive a trigger is for an interaction; other weights are chosen beside it."""
         cells = [_cell(one, trigger)]
         if trigger == Trigger.TRANSFER:
             cells += _RETURNS  # nobody can choose these, only what may lead there
         appeal = max(map(self._rarity, cells))
         if (one.state, trigger) not in _ENDINGS:
             return appeal
-        return appeal * (30.0 if one.version > _OLD else 0.01 if self._wanted else 0.1)
+        if one.version > _OLD:
+            return _EAGER * appeal
+        return (_RELUCTANT if self._wanted else _WILLING) * appeal
 
     def _rarity(self, cell: _Cell) -> float:
         """How attractive a cell is: the less often it was taken, the more; 1 is the average."""
         average = self._steps / len(EMAIL.cells)
-        rarity: float = ((1 + average) / (1 + self._cells[cell])) ** 1.5  # mypy takes it for Any
+        rarity: float = ((1 + average) / (1 + self._cells[cell])) ** 2.5  # mypy takes it for Any
         return rarity
 
     # The router and the supervisor
@@ -306,7 +301,7 @@ class Simulation:
                 self._call_router()
             if (one.state, Trigger.CLOSE) in EMAIL.cells:
                 close = partial(self._lifecycle.close, interaction_id, reason="not needed")
-                options.append((0.05 * self._appeal(one, Trigger.CLOSE), close))
+                options.append((0.01 * self._appeal(one, Trigger.CLOSE), close))
         await self._choose(options)
 
     def _candidate(self, one: Interaction, free: Sequence[str]) -> str | None:
@@ -328,7 +323,7 @@ class Simulation:
     async def _supervise(self) -> None:
         """Now and then something is taken out of a workbin."""
         options: list[_Option] = [(1.0, _nothing)]
-        for workbin in _WORKBINS:
+        for workbin in WORKBINS:
             for parked in await self._lifecycle.workbin(workbin):
                 revoke = partial(self._lifecycle.revoke, parked.id, reason="supervisor")
                 options.append((self._appeal(parked, Trigger.REVOKE), revoke))
@@ -357,7 +352,7 @@ class Simulation:
             attention = _OFFERED if Operation.ACCEPT in operations else 1.0
             share = attention / sum(appeal for appeal, _ in doing)
             options += [(appeal * share, action) for appeal, action in doing]
-        for workbin in _WORKBINS:
+        for workbin in WORKBINS:
             for parked in await self._lifecycle.workbin(workbin):
                 pull = partial(self._perform, desk, parked.id, c.Pull())
                 options.append((0.1 * self._appeal(parked, Trigger.PULL), pull))
@@ -387,43 +382,15 @@ class Simulation:
     async def _command(
         self, desk: _Desk, one: Interaction, operation: str, offer: int
     ) -> c.Command:
-        draw = self._random
-        phrase = draw.choice(_PHRASES)
-        match operation:
-            case "Accept":
-                return c.Accept(offer=offer)
-            case "Reject":
-                return c.Reject(offer=offer, reason=draw.choice((None, "busy", "not mine")))
-            case "Transfer" if draw.random() < 0.3:
-                return c.Transfer(skill=draw.choice(_SKILLS))
-            case "Transfer":
-                return c.Transfer(agent_id=self._colleague(desk))
-            case "Reply" | "ReplyAll":
-                kind = c.Reply if operation == "Reply" else c.ReplyAll
-                quote = draw.random() < 0.5
-                return kind(text=phrase, quote_original=quote, reply_to_start_line="You wrote:")
-            case "StopProcessing":
-                return c.StopProcessing(reason=draw.choice((None, "spam", "answered by phone")))
-            case "PlaceInQueue":
-                return c.PlaceInQueue(queue=draw.choice(_QUEUES))
-            case "PlaceInWorkbin":
-                return c.PlaceInWorkbin(workbin=draw.choice(_WORKBINS))
-            case "UpdateProperties":
-                return c.UpdateProperties(
-                    user_data={"Priority": draw.randrange(10), "Disposition": phrase},
-                    delete_keys=["_MessageSize"] if draw.random() < 0.2 else [],
-                    comment=draw.choice((None, phrase)),
-                    text=phrase if one.state == State.REPLY_CREATED else None,
+        if operation == Operation.LINK_ATTACHMENT:
+            text = self._random.choice(PHRASES).encode()
+            return c.LinkAttachment(
+                attachment=await self._lifecycle.add_content(
+                    text, name="answer.txt", mimetype="text/plain"
                 )
-            case "Send":
-                edited = draw.choice((None, f"{phrase}\n\nKind regards, {desk.agent_id}"))
-                return c.Send(text=edited)
-            case "LinkAttachment":
-                attachment = await self._lifecycle.add_content(
-                    phrase.encode(), name="answer.txt", mimetype="text/plain"
-                )
-                return c.LinkAttachment(attachment=attachment)
-        return EMAIL.commands[operation]()
+            )
+        colleague = partial(self._colleague, desk)
+        return draw_command(self._random, one, operation, offer=offer, colleague=colleague)
 
     def _colleague(self, desk: _Desk) -> str:
         """Another agent: one who is free and will be invited, or one who brings it back at once."""

@@ -179,6 +179,25 @@ class Unmoved:
         assert str(self.error)
 
 
+class FailingStore(MemoryStore):
+    """Cannot answer one question the first few times that it is asked."""
+
+    def __init__(self, question: str, error: BaseException, *, times: int = 1) -> None:
+        super().__init__()
+        self.times = times
+        self.failed = anyio.Event()
+        answer = getattr(self, question)
+
+        async def asked(*arguments: Any, **more: Any) -> Any:
+            if self.times:
+                self.times -= 1
+                self.failed.set()
+                raise error
+            return await answer(*arguments, **more)
+
+        setattr(self, question, asked)
+
+
 class ConflictingStore(MemoryStore):
     """Refuses the next so many commits, as if somebody else had been faster."""
 

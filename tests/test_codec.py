@@ -557,6 +557,19 @@ def test_what_is_not_json_is_no_notification(data: bytes | str) -> None:
     assert (raised.value.path, raised.value.value) == ("$", data)
 
 
+def test_a_key_that_stands_twice_is_no_notification() -> None:
+    """A repeated key is refused, at the top and inside, with its path."""
+    written = SHOWN["Invited"][3]
+    for before, path in (
+        ('"channel":', "$.channel"),
+        ('"subject":', "$.email_object.subject"),
+        ('"priority":', "$.userData.priority"),
+    ):
+        with pytest.raises(InvalidParameter) as raised:
+            decode(written.replace(before, f'{before}"email",{before}'))
+        assert raised.value.path == path
+
+
 @pytest.mark.parametrize("data", [b"[]", b"null", b'"Revoked"', b"1"])
 def test_a_notification_is_an_object(data: bytes) -> None:
     """Any other JSON value is refused at the root."""

@@ -451,6 +451,62 @@ def test_a_wire_integer_beyond_64_bits_is_refused(number: int) -> None:
     assert raised.value.path == "$.userData.a[0].n"
 
 
+@pytest.mark.parametrize("digits", [100, 5_000, 100_000])
+def test_an_integer_of_any_length_is_refused(digits: int) -> None:
+    """Also one that Python itself would not turn into a number."""
+    wire = b'{"operationName":"UpdateProperties","userData":{"n":-%s}}' % (b"9" * digits)
+    with pytest.raises(InvalidParameter):
+        decode_command(wire)
+
+
+@pytest.mark.parametrize("depth", [900, 1_000, 1_020, 5_000, 100_000])
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
+def test_a_body_of_any_depth_is_refused(depth: int, opening: str, closing: str) -> None:
+    """However deep it nests, and whichever parser gives up first."""
+    inner = opening * depth + "0" + closing * depth
+    for name in ("offer", "nowhere"):
+        with pytest.raises(InvalidParameter) as raised:
+            decode_command(f'{{"operationName":"Accept","{name}":{inner}}}')
+        assert raised.value.path in ("$", f"$.{name}")
+
+
+@pytest.mark.parametrize(
+    ("wire", "path"),
+    [
+        ('{"operationName":"Accept","operationName":"Reject"}', "$.operationName"),
+        ('{"operationName":"Accept","offer":1,"offer":2}', "$.offer"),
+        (
+            '{"operationName":"UpdateProperties","userData":{"a":[0,{"b":1,"c":2,"b":3}]}}',
+            "$.userData.a[1].b",
+        ),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused(wire: str, path: str) -> None:
+    """Of two values under one key none is meant for sure, so it is refused with its path."""
+    with pytest.raises(InvalidParameter) as raised:
+        decode_command(wire)
+    assert raised.value.path == path
+
+
+@pytest.mark.parametrize("operation_id", ["", "op1", "é"])
+def test_an_operation_id_is_left_to_the_host(operation_id: str) -> None:
+    """Semantics 2a: it stands beside the name, and is no parameter of any command."""
+    for wire in ({"operationName": "Accept", "offer": 2}, {"operationName": "Cancel"}):
+        both = {"operationId": operation_id, **wire}
+        assert decode_command(both) == decode_command(json.dumps(both)) == decode_command(wire)
+        assert both == {"operationId": operation_id, **wire}
+
+
+@pytest.mark.parametrize("operation_id", [7, None, True, ["op1"], {"id": "op1"}], ids=repr)
+def test_an_operation_id_is_a_string(operation_id: Any) -> None:
+    """Of another type it is refused with its path, whoever reads it afterwards."""
+    wire = {"operationName": "Accept", "operationId": operation_id}
+    for data in (wire, json.dumps(wire)):
+        with pytest.raises(InvalidParameter) as raised:
+            decode_command(data)
+        assert (raised.value.path, raised.value.value) == ("$.operationId", operation_id)
+
+
 @pytest.mark.parametrize("number", [2**64 - 1, -(2**63), 1.0, 1e300, -0.0])
 def test_a_wire_number_within_64_bits_is_kept(number: float) -> None:
     """Integers stay integers and floats stay floats."""

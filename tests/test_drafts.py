@@ -337,7 +337,7 @@ def test_a_kept_draft_is_resumed_as_it_was() -> None:
         (c.Reply(text="New"), {"text": "New"}),
         (c.Reply(structured_text="<p>New</p>"), {"structured_text": "<p>New</p>"}),
         (c.Reply(subject_prefix="AW: "), {"subject": "AW: Where is my order?"}),
-        (c.Reply(quote_original=True), {"text": "> Hello,\n> where is it?"}),
+        (c.Reply(quote_original=True), {"text": "My text\n\n> Hello,\n> where is it?"}),
         (c.Reply(text="a", quote_original=True), {"text": "a\n\n> Hello,\n> where is it?"}),
     ],
 )
@@ -395,3 +395,18 @@ def test_a_reply_to_without_an_address_is_none() -> None:
     made = draft(mail(reply_to="please do not reply", from_address="kim@example.net"))
     assert made.to_address == "kim@example.net"
     assert draft(mail(reply_to="nobody", from_address="")).to_address == "nobody"
+
+
+@pytest.mark.parametrize("text", ["", "Soon."])
+def test_a_mail_without_text_leaves_nothing_to_quote(text: str) -> None:
+    """Neither a start line nor an empty line is added for nothing."""
+    command = c.Reply(text=text, quote_original=True, reply_to_start_line="You wrote:")
+    assert draft(mail(text=""), command).text == text
+
+
+def test_our_own_addresses_are_found_in_any_case() -> None:
+    """`Help@Shop.example` is ours where `help@shop.example` is: From, and never in Cc."""
+    email = mail(to_address="Help@Shop.example, kim@home.example", cc_addresses=())
+    made = draft(email, c.ReplyAll(), our_addresses=("help@shop.example",))
+    assert made.from_address == "help@shop.example"
+    assert made.cc_addresses == ("kim@home.example",)

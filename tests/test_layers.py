@@ -77,6 +77,7 @@ CLOCKS = frozenset({("datetime", "now"), ("datetime", "utcnow"), ("datetime", "t
 ALLOWED = {
     ("_system", "secrets"): "the one place of real ids, which the service uses by default",
     ("_system", "datetime.now"): "the one real clock, which the service uses by default",
+    ("_cancellation", "asyncio"): "only asyncio lets somebody else's cancellation through",
     ("_values", "exec"): "writes a constructor from the names of fields, when it is imported",
 }
 """What an impure module is for; nothing else below L6 may."""

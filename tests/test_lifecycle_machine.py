@@ -75,6 +75,7 @@ class Person:
     reason: str | None = None
     missed: int = 0
     sessions: int = 0
+    gone: bool = False
     away_at: datetime | None = None
     log: list[tuple[str, str, str]] = attrs.Factory(list)  # trigger, interaction, state
 
@@ -181,7 +182,8 @@ class World:
         """An agent becomes Ready."""
         person = self.people[agent_id]
         await self.desk.lifecycle.ready(agent_id)
-        person.ready, person.reason, person.missed, person.away_at = True, None, 0, None
+        person.ready, person.reason, person.missed = True, None, 0
+        person.away_at = self.now + PRESENCE if person.gone else None
 
     async def not_ready(self, agent_id: str) -> None:
         """An agent becomes NotReady."""
@@ -191,16 +193,18 @@ class World:
     async def connect(self, agent_id: str) -> None:
         """A session begins."""
         await self.desk.lifecycle.connected(agent_id)
-        self.people[agent_id].sessions += 1
-        self.people[agent_id].away_at = None
+        person = self.people[agent_id]
+        person.sessions += 1
+        person.gone, person.away_at = False, None
 
     async def disconnect(self, agent_id: str) -> None:
         """A session ends."""
         person = self.people[agent_id]
         await self.desk.lifecycle.disconnected(agent_id)
-        person.sessions -= 1
-        if person.sessions == 0 and person.ready:
-            person.away_at = self.now + PRESENCE
+        person.sessions = max(person.sessions - 1, 0)
+        if person.sessions == 0:
+            person.gone = True
+            person.away_at = self.now + PRESENCE if person.ready else None
 
     async def invite(self, mail: Mail, agent_id: str) -> None:
         """The system offers a mail to an agent, who may not be able to have it."""
@@ -368,8 +372,10 @@ class World:
             agent = await lifecycle.agent(person.id)
             assert agent.load == self.load(person.id)
             assert agent.sequence == len(person.log)
-            shown_agent = (agent.ready, agent.reason, agent.missed, agent.away_at)
-            assert shown_agent == (person.ready, person.reason, person.missed, person.away_at)
+            shown_agent = (agent.ready, agent.reason, agent.missed, agent.gone, agent.away_at)
+            assert shown_agent == (
+                person.ready, person.reason, person.missed, person.gone, person.away_at
+            )  # fmt: skip
             held = [mail.id for mail in self.mails.values() if mail.holder == person.id]
             assert [real.id for real in await lifecycle.interactions_of(person.id)] == held
             await self.compare_log(person)

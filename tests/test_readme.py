@@ -60,7 +60,7 @@ def test_the_tables_are_generated() -> None:
 
 def test_the_paths_exist() -> None:
     """What the commands and the picture name is there."""
-    assert len(COMMANDS) == 2
+    assert len(COMMANDS) == 3
     paths = re.findall(r"tests/[\w./]+", COMMANDS[0])
     assert len(paths) == 3
     for path in (*paths, "diagrams/lifecycle.svg"):

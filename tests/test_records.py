@@ -79,20 +79,19 @@ def test_what_others_hang_on_an_error_is_not_kept() -> None:
     assert vars(again) == vars(errors.NotFound("no", value="x"))
 
 
-def test_an_error_of_a_teams_own_comes_back_as_the_root() -> None:
-    """A class that the library does not know is kept with its fields."""
-
-    class TooShort(LifecycleError):
-        """A refusal of a team's own."""
-
-    again = Refusal.of(TooShort("no", path="$.text", value="a")).error()
-    assert type(again) is LifecycleError
+@pytest.mark.parametrize("kind", [LifecycleError, errors.NotPermitted, errors.StaleOffer])
+def test_an_error_of_a_teams_own_comes_back_as_the_nearest(kind: type[LifecycleError]) -> None:
+    """A class that the library does not know is kept as the one that it is derived from."""
+    own = type("NotFound", (type("Own", (kind,), {}),), {})  # whatever it is called
+    again = Refusal.of(own("no", path="$.text", value="a")).error()
+    assert type(again) is kind
     assert (again.message, again.path, again.value) == ("no", "$.text", "a")
 
 
 def test_agents_and_streams_begin_with_nothing() -> None:
     """An agent of version 0 is NotReady and counts nothing; a stream has nothing delivered."""
     agent = Agent(id="ann")
+    assert (agent.gone, agent.away_at) == (False, None)
     assert (agent.version, agent.ready, agent.load, agent.missed, agent.sequence) == (
         0,
         False,

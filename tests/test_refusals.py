@@ -7,9 +7,22 @@ import json
 import pickle
 from typing import Any
 
+import attrs
 import pytest
-from builders import ID, START, Unchanged, after, later, mail, offered, situation, submitted
+from builders import (
+    ID,
+    START,
+    Unchanged,
+    after,
+    attachment,
+    later,
+    mail,
+    offered,
+    situation,
+    submitted,
+)
 
+from lifecycle import commands as c
 from lifecycle import errors as e
 from lifecycle.codec import decode_command
 from lifecycle.engine import step
@@ -176,6 +189,58 @@ def test_an_accept_at_the_deadline_changes_nothing(moment: float) -> None:
     assert step(before, revoke, actor=SYSTEM, at=later(moment)).interaction.state == "Revoked"
 
 
+class Impostor(c.Command):
+    """A command of another class under the trigger of a shipped one."""
+
+    trigger = "Accept"
+
+
+@pytest.mark.parametrize("command", [c.Accept, Impostor(), Impostor], ids=repr)
+def test_a_command_of_another_class_is_refused(command: Any) -> None:
+    """A trigger is not enough: the parameters of its own command are needed."""
+    before = situation("Invited")
+    with Unchanged(before), pytest.raises(e.InvalidParameter, match="must be a") as raised:
+        step(before, command, actor="ann", at=START)
+    error = raised.value
+    assert (error.path, error.value) == ("$", command)
+    assert (error.interaction_id, error.state, error.trigger) == (ID, "Invited", "Accept")
+    assert (error.agent_id, error.capabilities) == ("ann", ("Accept", "Reject"))
+
+
+def test_a_command_derived_from_a_shipped_one_is_taken() -> None:
+    """A team's own class may bring more to a trigger than the shipped one has."""
+
+    @attrs.frozen(kw_only=True)
+    class Eager(c.Accept):
+        """With something that only the team knows of."""
+
+        how: str = "gladly"
+
+    before = situation("Invited")
+    assert step(before, Eager(), actor="ann", at=START).interaction.state == "Accepted"
+
+
+@pytest.mark.parametrize("command", [None, "Accept", {"operationName": "Accept"}, 7], ids=repr)
+def test_what_is_no_command_is_refused(command: Any) -> None:
+    """Neither a name nor a wire object is one."""
+    before = situation("Invited")
+    with Unchanged(before), pytest.raises(e.InvalidParameter, match="command") as raised:
+        step(before, command, actor="ann", at=START)
+    assert (raised.value.path, raised.value.value) == ("$", command)
+
+
+@pytest.mark.parametrize("at", ["x", None, 0, START.date(), START.replace(tzinfo=None)], ids=repr)
+def test_a_time_that_is_none_is_refused(at: Any) -> None:
+    """A step and a submission need a time, with its zone."""
+    before = situation("Invited")
+    with Unchanged(before), pytest.raises(e.InvalidParameter) as raised:
+        step(before, c.Accept(), actor="ann", at=at)
+    assert (raised.value.path, raised.value.value, raised.value.state) == ("$.at", at, "Invited")
+    with pytest.raises(e.InvalidParameter) as raised:
+        submitted(at=at)
+    assert (raised.value.path, raised.value.value) == ("$.at", at)
+
+
 def test_a_refused_command_can_be_corrected() -> None:
     """After a refusal the same interaction takes the right command."""
     invited = after(situation("Rejected"), offered("ann"))
@@ -235,6 +300,65 @@ def test_a_bad_argument_of_a_submission_is_named(argument: str, value: Any, path
     with pytest.raises(e.InvalidParameter) as raised:
         submitted(**{argument: value})
     assert (raised.value.path, raised.value.http_status) == (path, 400)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "path"),
+    [
+        *(
+            (field, value, path)
+            for field, path in (
+                ("subject", "subject"),
+                ("from_address", "fromAddress"),
+                ("to_address", "toAddress"),
+                ("reply_to", "replyTo"),
+                ("text", "text"),
+                ("structured_text", "structuredText"),
+                ("mime_type", "mimeType"),
+                ("structured_text_mime_type", "structuredTextMimeType"),
+            )
+            for value in (None, 7, b"x", "\ud800")
+        ),
+        ("cc_addresses", "a@b.example", "ccAddresses"),
+        ("cc_addresses", None, "ccAddresses"),
+        ("cc_addresses", ("a@b.example", 7), "ccAddresses[1]"),
+        ("references", "<m1@home.example>", "references"),
+        ("references", None, "references"),
+        ("references", ("<m1@home.example>", 7), "references[1]"),
+        ("references", ("<m1@home.example>", "m2@home.example"), "references[1]"),
+        ("references", ("<m1@home.example> <m2@home.example>",), "references[0]"),
+        ("message_id", 7, "messageId"),
+        ("message_id", "", "messageId"),
+        ("message_id", "m1@home.example", "messageId"),
+        ("message_id", "<m1@home.example>\r\nBcc: x@y.example", "messageId"),
+        ("message_id", "<m1@h\u00f6me.example>", "messageId"),
+        ("message_id", "<>", "messageId"),
+        ("message_id", f"<{'x' * 901}>", "messageId"),
+        ("attachments", None, "attachments"),
+        ("attachments", "A1", "attachments"),
+        ("attachments", [], "attachments"),
+        ("attachments", ("A1",), "attachments[0]"),
+        ("attachments", (attachment(), attachment(id="a-1")), "attachments[1].id"),
+        ("attachments", (attachment(name=7),), "attachments[0].name"),
+        ("attachments", (attachment(size=-1),), "attachments[0].size"),
+        ("attachments", (attachment(size="1"),), "attachments[0].size"),
+        ("attachments", (attachment(mimetype=None),), "attachments[0].mimetype"),
+    ],
+)
+def test_a_bad_field_of_a_mail_is_named(field: str, value: Any, path: str) -> None:
+    """Also where the mail was not parsed but made by the host."""
+    with pytest.raises(e.InvalidParameter) as raised:
+        submitted(mail(**{field: value}))
+    assert raised.value.path == f"$.email.{path}"
+    assert raised.value.status_code == 10
+
+
+def test_any_message_id_in_angle_brackets_is_taken() -> None:
+    """Senders put many things there, and a reply must name what they put."""
+    ids = ("<a>", "<a@b@c>", '<"odd id"@x>'.replace(" ", ""), f"<{'x' * 900}>")
+    for message_id in (*ids, None):
+        assert submitted(mail(message_id=message_id)).email.message_id == message_id
+    assert submitted(mail(references=ids)).email.references == ids
 
 
 def test_lists_of_a_submission_are_its_own() -> None:

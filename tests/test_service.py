@@ -9,10 +9,11 @@ from email import message_from_bytes, policy
 from typing import Any, cast
 
 import anyio
+import attrs
 import pytest
 from builders import MAIL, mail
 from clocks import START, VirtualClock, later
-from desks import CancellingStore, ConflictingStore, Desk, MeetingStore, Unmoved, desk
+from desks import CancellingStore, ConflictingStore, Desk, FailingStore, MeetingStore, Unmoved, desk
 from desks import photo as photograph
 
 from lifecycle import (
@@ -69,6 +70,37 @@ RAW = (
 )
 """A mail with one attachment of four bytes."""
 PHOTO = b"\x89PNG"
+
+
+class Impostor(Command):
+    """A command of another class under the trigger of a shipped one."""
+
+    trigger = "Accept"
+
+    def __repr__(self) -> str:
+        """As it is shown in the names of tests."""
+        return "Impostor()"
+
+
+class WithoutContent:
+    """A store that keeps no content."""
+
+    def __init__(self) -> None:
+        self._store = MemoryStore()
+
+    def __getattr__(self, name: str) -> Any:
+        """What a store has, without what only a content store has."""
+        if name in ("put", "content"):
+            raise AttributeError(name)
+        return getattr(self._store, name)
+
+
+class BlindStore(MemoryStore):
+    """Fails when it is asked for an interaction."""
+
+    async def interaction(self, id: str) -> Interaction | None:
+        """Nobody may ask."""
+        raise AssertionError(f"asked for {id!r}")
 
 
 class SeparateContents:
@@ -166,11 +198,14 @@ async def test_content_can_be_kept_elsewhere() -> None:
 
 async def test_a_store_without_content_needs_a_content_store() -> None:
     """It is refused at once, not at the first attachment."""
-    store = cast("Store", object())
+    store = cast("Store", WithoutContent())
     with pytest.raises(InvalidParameter, match="keeps no content") as caught:
         Lifecycle(store=store, sink=MemorySink())
     assert caught.value.path == "$.contents"
-    Lifecycle(store=store, sink=MemorySink(), contents=SeparateContents())
+    contents = SeparateContents()
+    lifecycle = Lifecycle(store=store, sink=MemorySink(), contents=contents, background=False)
+    await lifecycle.submit(RAW, queue=None, id="I1")
+    assert await lifecycle.content(raw_mail_id("I1")) == RAW
 
 
 @pytest.mark.parametrize("email", [MAIL, RAW], ids=["parsed", "raw"])
@@ -324,6 +359,68 @@ async def test_an_attachment_is_linked_and_sent() -> None:
     assert part.get_filename() == "all.bin"
 
 
+@pytest.mark.parametrize("size", [0, 2, 10**9])
+async def test_an_attachment_has_the_size_of_its_content(size: int) -> None:
+    """Another one is refused with its path, and nothing is linked."""
+    d = desk()
+    await d.own()
+    await d.act("ann", Reply(text="Here."))
+    attachment = await d.lifecycle.add_content(b"x", name="a", mimetype="text/plain")
+    wrong = attrs.evolve(attachment, size=size)
+    async with Unmoved(d, InvalidParameter) as refused:
+        await d.act("ann", LinkAttachment(attachment=wrong))
+    refused.says(path="$.attachment.size", value=size, trigger="LinkAttachment", agent_id="ann")
+    assert (await d.act("ann", LinkAttachment(attachment=attachment))).draft is not None
+
+
+async def two_mails(**changes: Any) -> tuple[Desk, Attachment, Attachment]:
+    """Ann replies to I1; it and I2, which is another's, came with an attachment each."""
+    d = desk(**changes)
+    own = await d.own("ann", "I1", email=RAW)
+    other = await d.submit("I2", email=RAW)
+    await d.act("ann", Reply(text="Here."))
+    return d, own.email.attachments[0], other.email.attachments[0]
+
+
+@pytest.mark.parametrize("contents", [None, SeparateContents()], ids=["in the store", "apart"])
+async def test_content_of_another_interaction_is_not_linked(contents: Any) -> None:
+    """Neither its attachments nor its raw mail: for this one they are not there."""
+    d, _, attachment = await two_mails(contents=contents)
+    raw = Attachment(id=raw_mail_id("I2"), name="a", size=len(RAW), mimetype="message/rfc822")
+    for wanted in (attachment, raw):
+        assert await d.lifecycle.content(wanted.id)
+        async with Unmoved(d, NotFound) as refused:
+            await d.act("ann", LinkAttachment(attachment=wanted))
+        refused.says(path="$.attachment.id", value=wanted.id, interaction_id="I1", agent_id="ann")
+
+
+async def test_content_of_the_mail_itself_is_linked() -> None:
+    """Its attachments and the raw mail, beside what was added under an id that looks alike."""
+    d, attachment, _ = await two_mails()
+    raw = Attachment(id=raw_mail_id("I1"), name="mail.eml", size=len(RAW), mimetype="a/b")
+    await d.store.put("I9A1", b"nobody's")
+    alike = Attachment(id="I9A1", name="a", size=8, mimetype="text/plain")
+    linked = (attachment, raw, alike)
+    after = await d.act("ann", *(LinkAttachment(attachment=one) for one in linked))
+    assert after.draft is not None
+    assert after.draft.attachments == linked
+    await d.act("ann", Send())
+    (outgoing,) = await d.lifecycle.outgoing()
+    parts = list(message_from_bytes(outgoing.message, policy=policy.default).iter_attachments())
+    assert [part.get_filename() for part in parts] == ["p.png", "mail.eml", "a"]
+    assert parts[0].get_content() == PHOTO
+
+
+@pytest.mark.parametrize("data", ["text", None, 7, bytearray(b"x"), memoryview(b"x")], ids=repr)
+async def test_content_is_bytes(data: Any) -> None:
+    """What could change afterwards, or has no size in bytes, is refused and not kept."""
+    contents = SeparateContents()
+    with pytest.raises(InvalidParameter) as caught:
+        await desk(contents=contents).lifecycle.add_content(data, name="a", mimetype="a/b")
+    assert (caught.value.path, caught.value.value) == ("$.data", data)
+    assert contents.kept == {}
+
+
 @pytest.mark.parametrize(("name", "mimetype"), [("a\nb", "text/plain"), ("a", "text/\rplain")])
 async def test_content_that_could_not_be_linked_is_refused(name: str, mimetype: str) -> None:
     """A line break in what would become a header; the bytes are not kept."""
@@ -436,6 +533,34 @@ async def test_an_interaction_that_is_not_there(command: Command) -> None:
         async with Unmoved(d, NotFound) as refused:
             await call()
         refused.says(interaction_id="I1", path="$.id", value="I1", status_code=6)
+
+
+@pytest.mark.parametrize("id", ["", 7, None, b"I1", "\ud800"], ids=repr)
+async def test_an_id_of_an_interaction_is_a_name(id: Any) -> None:
+    """What is none is refused before any store sees it."""
+    d = desk(BlindStore())
+    for call in (
+        lambda: d.lifecycle.get(id),
+        lambda: d.lifecycle.history(id),
+        lambda: d.lifecycle.perform(id, Accept(), agent_id="ann"),
+        lambda: d.lifecycle.close(id),
+    ):
+        with pytest.raises(InvalidParameter) as caught:
+            await call()
+        assert (caught.value.path, caught.value.value) == ("$.id", id)
+
+
+@pytest.mark.parametrize(
+    "command", [Accept, None, "Accept", Impostor(), {"operationName": "Accept"}], ids=repr
+)
+@pytest.mark.parametrize("operation_id", [None, "op1"])
+async def test_what_is_no_command_is_refused(command: Any, operation_id: str | None) -> None:
+    """A class, a name, or something with the trigger of a command that it is not."""
+    d = desk()
+    await d.offer()
+    async with Unmoved(d, InvalidParameter) as refused:
+        await d.lifecycle.perform("I1", command, agent_id="ann", operation_id=operation_id)
+    refused.says(path="$", value=command)
 
 
 # Questions
@@ -619,7 +744,7 @@ Act = Callable[[Desk], Awaitable[object]]
 
 
 async def _prepared(store: CancellingStore) -> Desk:
-    """I1 is Ann's reply with an attachment, I2 is offered to her, I3 to her by a transfer."""
+    """I1 is a reply of Ann with an attachment, and I2 is offered to her."""
     d = desk(store)
     await d.own()
     await d.act("ann", Reply(text="Here."))
@@ -781,17 +906,36 @@ async def test_what_the_body_raises_comes_out_as_it_is(background: bool) -> None
         await body()
 
 
-async def test_what_fails_in_the_background_is_not_swallowed() -> None:
-    """An error that nobody expects ends the context, and comes out of it."""
+@pytest.mark.parametrize("question", ["next_deadline", "claim", "next_delivery", "next_mail"])
+async def test_what_a_driver_raises_in_the_background_ends_nothing(
+    question: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is logged; the body of the context goes on, and comes to its own end."""
+    store = FailingStore(question, ZeroDivisionError("the driver is broken"), times=1_000_000)
+    d = desk(store, background=True)
+    with caplog.at_level(logging.ERROR), anyio.fail_after(5):
+        async with d.lifecycle:
+            await store.failed.wait()
+            await d.own()
+            await anyio.wait_all_tasks_blocked()
+    assert await d.state() == "Accepted"
+    assert caplog.records
+    for record in caplog.records:
+        assert (record.name, record.levelname) == ("lifecycle.service", "ERROR")
+        assert "the driver is broken" in str(record.exc_info)
 
-    class Broken(MemoryStore):
-        async def next_deadline(self) -> datetime | None:
-            raise ZeroDivisionError("broken")
 
-    with pytest.raises(ExceptionGroup) as caught, anyio.fail_after(5):
-        async with desk(Broken(), background=True).lifecycle:
+class Stop(BaseException):
+    """What is no failure of a port, but an order to the whole process."""
+
+
+async def test_what_is_no_exception_ends_the_context() -> None:
+    """As KeyboardInterrupt does: it is not swallowed, and comes out of the context."""
+    store = FailingStore("next_deadline", Stop("now"))
+    with pytest.raises(BaseExceptionGroup) as caught, anyio.fail_after(5):
+        async with desk(store, background=True).lifecycle:
             await anyio.sleep_forever()
-    assert [type(error) for error in caught.value.exceptions] == [ZeroDivisionError]
+    assert [type(error) for error in caught.value.exceptions] == [Stop]
 
 
 async def test_a_context_can_be_left_by_cancelling() -> None:
@@ -823,5 +967,5 @@ async def test_a_reply_without_a_draft_cannot_be_made() -> None:
     d = desk()
     queued = await d.submit()
     with pytest.raises(InternalError, match="no draft") as caught:
-        outgoing_mail(queued, queue=None, at=START, contents={})
+        outgoing_mail(queued, at=START, contents={})
     assert caught.value.interaction_id == "I1"

@@ -7,15 +7,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import anyio
+import anyio.lowlevel
+import attrs
 import pytest
 from clocks import later
-from desks import Desk, MeetingStore, Unmoved, desk
+from desks import Desk, FailingStore, MeetingStore, Unmoved, desk
 
 from lifecycle import (
     Accept,
     Agent,
     Answer,
     CallbackSink,
+    Commit,
     MemoryStore,
     PlaceInQueue,
     PlaceInWorkbin,
@@ -32,6 +35,7 @@ from lifecycle.errors import (
     AgentAtCapacity,
     AgentNotReady,
     BacklogFull,
+    Conflict,
     InvalidParameter,
     LifecycleError,
     NotFound,
@@ -494,18 +498,172 @@ async def test_any_session_will_do() -> None:
     assert (await d.lifecycle.agent("ann")).away_at == later(60)
 
 
-@pytest.mark.parametrize("call", ["connected", "ready"])
-async def test_presence_is_kept_by_who_comes_back(call: str) -> None:
-    """A new session, or Ready again, and nothing runs out."""
+async def test_presence_is_kept_by_who_comes_back() -> None:
+    """A new session, and nothing runs out."""
     d = desk()
     await d.lifecycle.ready("ann")
     await d.lifecycle.connected("ann")
     await d.lifecycle.disconnected("ann")
     await d.wait(59)
-    await getattr(d.lifecycle, call)("ann")
+    await d.lifecycle.connected("ann")
     await d.wait(1000)
     agent = await d.lifecycle.agent("ann")
-    assert (agent.ready, agent.away_at) == (True, None)
+    assert (agent.ready, agent.gone, agent.away_at) == (True, False, None)
+
+
+async def test_who_is_gone_and_becomes_ready_has_the_time_again() -> None:
+    """Ready is no session: from then on presence runs out as after the last one."""
+    d = desk()
+    await d.lifecycle.ready("ann")
+    await d.lifecycle.connected("ann")
+    await d.lifecycle.disconnected("ann")
+    await d.wait(59)
+    agent = await d.lifecycle.ready("ann")
+    assert (agent.ready, agent.gone, agent.away_at) == (True, True, later(119))
+    await d.wait(59)
+    assert (await d.lifecycle.agent("ann")).ready
+    await d.wait(1)
+    agent = await d.lifecycle.agent("ann")
+    assert (agent.ready, agent.reason, agent.gone) == (False, "NoSession", True)
+    assert (await d.lifecycle.ready("ann")).away_at == later(179)
+    await d.lifecycle.connected("ann")
+    assert (await d.lifecycle.agent("ann")).away_at is None
+
+
+@pytest.mark.parametrize("timeout", [timedelta(seconds=60), None])
+async def test_who_leaves_while_not_ready_is_gone(timeout: timedelta | None) -> None:
+    """Nothing runs out while NotReady; with the next Ready it does, unless it is switched off."""
+    d = desk(settings=Settings(presence_timeout=timeout))
+    await d.lifecycle.connected("ann")
+    await d.lifecycle.disconnected("ann")
+    agent = await d.lifecycle.agent("ann")
+    assert (agent.ready, agent.gone, agent.away_at) == (False, True, None)
+    agent = await d.lifecycle.ready("ann")
+    assert (agent.ready, agent.away_at) == (True, None if timeout is None else later(60))
+
+
+async def test_who_never_had_a_session_is_not_gone() -> None:
+    """A host that knows no sessions never says so: presence does not run out."""
+    d = desk()
+    agent = await d.lifecycle.ready("ann")
+    assert (agent.gone, agent.away_at) == (False, None)
+    await d.wait(1000)
+    assert (await d.lifecycle.agent("ann")).ready
+
+
+async def test_every_session_is_a_new_version_of_the_agent() -> None:
+    """So that whoever decides on the agent's absence meanwhile is refused, and looks again."""
+    d = desk()
+    await d.lifecycle.ready("ann")
+    for version in (2, 3, 4):
+        await d.lifecycle.connected("ann")
+        agent = await d.lifecycle.agent("ann")
+        assert (agent.version, agent.gone, agent.away_at) == (version, False, None)
+        assert d.told[-1].agents == (agent,)
+
+
+class HeldStore(MemoryStore):
+    """Lets a commit that says gone, and one that does not, through when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.doors: dict[bool, anyio.Event] = {}
+        self.came: set[bool] = set()
+        self.conflicts = 0
+
+    async def commit(self, commit: Commit) -> None:
+        """Wait at the door, if there is one, and commit."""
+        gone = any(agent.gone for agent in commit.agents)
+        door = self.doors.get(gone)
+        if door is not None:
+            self.came.add(gone)
+            await door.wait()
+        try:
+            await super().commit(commit)
+        except Conflict:
+            self.conflicts += 1
+            raise
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["leaving", "coming"])
+@pytest.mark.parametrize("ready", [True, False])
+async def test_a_session_that_begins_while_the_last_one_ends_counts(
+    first: bool, ready: bool
+) -> None:
+    """Both have read the same agent; whichever is committed first, the agent is there."""
+    store = HeldStore()
+    d = desk(store)
+    await (d.lifecycle.ready if ready else d.lifecycle.not_ready)("ann")
+    await d.lifecycle.connected("ann")
+    store.doors = doors = {True: anyio.Event(), False: anyio.Event()}
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(d.lifecycle.disconnected, "ann")
+            while store.came != {True}:
+                await anyio.lowlevel.checkpoint()
+            tasks.start_soon(d.lifecycle.connected, "ann")
+            while store.came != {True, False}:
+                await anyio.lowlevel.checkpoint()
+            before = (await d.lifecycle.agent("ann")).version
+            doors[first].set()
+            while (await d.lifecycle.agent("ann")).version == before:
+                await anyio.lowlevel.checkpoint()
+            doors[not first].set()
+    agent = await d.lifecycle.agent("ann")
+    assert (agent.ready, agent.gone, agent.away_at) == (ready, False, None)
+    assert store.conflicts == 1
+    await d.wait(1000)
+    assert (await d.lifecycle.agent("ann")).ready is ready
+
+
+@pytest.mark.parametrize("question", ["change_stream", "agent", "commit"])
+async def test_a_session_that_could_not_begin_does_not_count(question: str) -> None:
+    """The host learns of it; presence runs out as if nothing had been."""
+    store = FailingStore(question, OSError("no connection"), times=0)
+    d = desk(store)
+    await d.lifecycle.ready("ann")
+    await d.lifecycle.disconnected("ann")
+    store.times = 1
+    with pytest.raises(OSError, match="no connection"):
+        await d.lifecycle.connected("ann")
+    agent = await d.lifecycle.agent("ann")
+    assert (agent.gone, agent.away_at) == (True, later(60))
+    await d.lifecycle.connected("ann")
+    await d.lifecycle.disconnected("ann")
+    assert (await d.lifecycle.agent("ann")).gone
+    await d.lifecycle.connected("ann")
+    store.times = 1
+    with pytest.raises(OSError, match="no connection"):
+        await d.lifecycle.connected("ann")
+    await d.lifecycle.disconnected("ann")
+    assert (await d.lifecycle.agent("ann")).gone
+
+
+async def test_who_is_there_is_not_gone_whatever_the_store_says() -> None:
+    """A deadline that an older process left does not end a session that lives."""
+    d = desk()
+    await d.lifecycle.ready("ann")
+    await d.lifecycle.disconnected("ann")
+    agent = await d.lifecycle.agent("ann")
+    await d.lifecycle.connected("ann")
+    stored = await d.lifecycle.agent("ann")
+    again = attrs.evolve(stored, version=stored.version + 1, away_at=agent.away_at)
+    await d.store.commit(Commit(at=later(1), agents=(again,)))
+    d.clock.advance(1000)
+    assert await d.lifecycle.fire_due() == 0
+    assert (await d.lifecycle.agent("ann")).ready
+
+
+@pytest.mark.parametrize("agent_id", ["", 7, None, b"ann", "\ud800"], ids=repr)
+@pytest.mark.parametrize("call", ["ready", "not_ready", "connected", "disconnected", "agent"])
+async def test_an_agents_id_is_a_name(call: str, agent_id: Any) -> None:
+    """What is none is refused before anything is kept of it."""
+    d = desk(directory=None)
+    async with Unmoved(d, InvalidParameter) as refused:
+        await getattr(d.lifecycle, call)(agent_id)
+    refused.says(path="$.agentId", value=agent_id, status_code=10)
+    assert await d.lifecycle.agents() == ()
+    assert await d.store.streams(parked=False) == ()
 
 
 async def test_presence_of_one_who_is_not_ready() -> None:
@@ -534,11 +692,12 @@ async def test_presence_can_be_switched_off() -> None:
 
 
 async def test_a_session_that_nobody_began_can_end() -> None:
-    """After a restart the sessions are not known, and the last may be gone."""
+    """After a restart the sessions are not known, and the last may be gone; none is owed."""
     d = desk()
     await d.lifecycle.ready("ann")
-    await d.lifecycle.disconnected("ann")
-    assert (await d.lifecycle.agent("ann")).away_at == later(60)
+    for _ in range(3):
+        await d.lifecycle.disconnected("ann")
+        assert (await d.lifecycle.agent("ann")).away_at == later(60)
     for _ in range(2):
         await d.lifecycle.connected("ann")
         assert (await d.lifecycle.agent("ann")).away_at is None

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from email import message_from_bytes
 from typing import Any
 
 import anyio
 import anyio.lowlevel
+import attrs
 import pytest
 from builders import MAIL, mail
 from clocks import START, later
-from desks import Desk, Unmoved, desk
+from desks import Desk, FailingStore, Unmoved, desk
 
 from lifecycle import (
     EMAIL,
@@ -23,6 +25,7 @@ from lifecycle import (
     Answer,
     CallbackSink,
     Cancel,
+    Change,
     Delivery,
     Invite,
     MailAnswer,
@@ -34,6 +37,7 @@ from lifecycle import (
     Reject,
     Reply,
     ReplyAll,
+    Revoke,
     Row,
     Send,
     Settings,
@@ -231,7 +235,7 @@ async def test_the_time_between_tries_doubles() -> None:
     waits = []
     for _ in range(7):
         await d.lifecycle.drain()
-        at = await d.store.next_try()
+        at = await d.store.next_delivery()
         if at is not None:
             waits.append((at - d.clock.now()).total_seconds())
             d.clock.at = at
@@ -266,30 +270,179 @@ async def test_a_delivery_is_parked_after_so_many_failures(
     d = desk(sink=sink, settings=Settings(attempts=3))
     await steps(d, 2, "ann", "I1")
     await steps(d, 2, "bob", "I2")
-    with caplog.at_level(logging.ERROR):
+    with caplog.at_level(logging.ERROR, "lifecycle.delivery"):
         for _ in range(6):
             await d.lifecycle.drain()
             d.clock.advance(400)
     (alert,) = caplog.records
     assert (alert.name, alert.levelname) == ("lifecycle.delivery", "ERROR")
-    assert alert.getMessage() == "a delivery is parked after 3 tries"
+    assert alert.getMessage() == "parked after 3 tries"
     fields = {"agent_id": "ann", "sequence": 1, "interaction_id": "I1", "trigger": "Invite"}
     assert {name: getattr(alert, name) for name in fields} == fields
     assert await d.lifecycle.parked() == (Stream(agent_id="ann", tries=3, parked=True),)
     assert (await d.store.stream("bob")).delivered == 2
-    assert await d.store.next_try() is None
+    assert await d.store.next_delivery() is None
 
 
-async def test_a_sink_that_raises_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """As a warning, with what it raised and for which delivery."""
-    d = desk(sink=Scripted(OSError("no route")))
+async def hang(_: object) -> Any:
+    """A sink or mailer that never answers."""
+    await anyio.sleep_forever()
+
+
+async def raising(_: object) -> Any:
+    """One that fails by an exception of its own."""
+    raise OSError("no route")
+
+
+async def nothing(_: object) -> Any:
+    """One that forgot to answer."""
+
+
+async def nonsense(_: object) -> Any:
+    """One that answers what nobody asked."""
+    return "delivered"
+
+
+async def of_another_kind(what: object) -> Any:
+    """One that answers what the other kind may answer."""
+    return MailAnswer.SENT if isinstance(what, Delivery) else Answer.DELIVERED
+
+
+FAILURES: dict[str, tuple[Callable[[Any], Awaitable[Any]], str]] = {
+    "raises": (raising, "a sink or mailer failed"),
+    "hangs": (hang, "a sink or mailer took too long"),
+    "says nothing": (nothing, "a sink or mailer answered None"),
+    "says nonsense": (nonsense, "a sink or mailer answered 'delivered'"),
+}
+
+
+class Doing:
+    """A sink and a mailer that does one thing."""
+
+    def __init__(self, do: Callable[[Any], Awaitable[Any]]) -> None:
+        self.do = do
+
+    async def deliver(self, delivery: Delivery) -> Answer:
+        """As a sink."""
+        answer: Answer = await self.do(delivery)
+        return answer
+
+    async def send(self, mail: Outgoing) -> MailAnswer:
+        """As a mailer."""
+        answer: MailAnswer = await self.do(mail)
+        return answer
+
+
+QUICK = Settings(sink_timeout=timedelta(milliseconds=5))
+
+
+def warned(caplog: pytest.LogCaptureFixture) -> list[tuple[str, dict[str, Any]]]:
+    """The warnings that were logged, with the fields that say of what."""
+    names = ("interaction_id", "agent_id", "trigger", "sequence", "message_id")
+    return [
+        (one.getMessage(), {name: value for name, value in vars(one).items() if name in names})
+        for one in caplog.records
+        if one.levelname == "WARNING" and one.name == "lifecycle.delivery"
+    ]
+
+
+OF_THE_FIRST = {"interaction_id": "I1", "agent_id": "ann", "trigger": "Invite", "sequence": 1}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+async def test_every_failed_try_of_a_sink_is_logged(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a warning that says why and of which delivery; it counts, and comes again."""
+    do, message = FAILURES[name]
+    d = desk(sink=Doing(do), settings=QUICK)
     await steps(d, 2)
-    with caplog.at_level(logging.WARNING):
-        await d.lifecycle.drain()
-    (warning,) = caplog.records
-    assert (warning.levelname, warning.getMessage()) == ("WARNING", "the sink failed")
-    assert "no route" in str(warning.exc_info)
-    assert getattr(warning, "sequence") == 1  # noqa: B009  # the type does not know the field
+    with caplog.at_level(logging.WARNING), anyio.fail_after(5):
+        assert await d.lifecycle.drain() == 0
+    assert warned(caplog) == [(message, OF_THE_FIRST)]
+    assert (caplog.records[0].exc_info is not None) == (name == "raises")
+    assert await d.store.stream("ann") == Stream(agent_id="ann", tries=1, retry_at=later(1))
+
+
+@pytest.mark.parametrize("name", FAILURES)
+async def test_every_failed_try_of_a_mailer_is_logged(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a warning that says why and of which mail; it counts, and the mail is tried again."""
+    do, message = FAILURES[name]
+    d = desk(mailer=Doing(do), settings=QUICK)
+    outgoing = await sent(d)
+    with caplog.at_level(logging.WARNING), anyio.fail_after(5):
+        assert await d.lifecycle.drain() == 4
+    assert warned(caplog) == [
+        (message, {"interaction_id": "I1", "message_id": outgoing.message_id})
+    ]
+    (waiting,) = await d.lifecycle.outgoing()
+    assert (waiting.tries, waiting.retry_at, waiting.parked) == (1, later(1), False)
+
+
+async def test_the_answer_of_the_other_kind_is_none(caplog: pytest.LogCaptureFixture) -> None:
+    """What means success to a mailer is a failure of a sink, and the other way round."""
+    both = Doing(of_another_kind)
+    d = desk(sink=both, mailer=both)
+    await sent(d)
+    assert await d.lifecycle.drain() == 0
+    messages = [message for message, _ in warned(caplog)]
+    assert messages == [
+        f"a sink or mailer answered {MailAnswer.SENT!r}",
+        f"a sink or mailer answered {Answer.DELIVERED!r}",
+    ]
+
+
+async def let_through(_: object) -> Any:
+    """One that awaits what somebody else has cancelled, under asyncio."""
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    future.cancel()
+    await future
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("background", [False, True])
+async def test_somebody_elses_cancellation_is_a_failure(
+    background: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A `CancelledError` although nobody cancels us: logged, counted, and others go on."""
+    failing, tries = Doing(let_through), Settings(attempts=1)
+    d = desk(sink=failing, mailer=failing, background=background, settings=tries)
+    await sent(d, "I1")
+    await steps(d, 2, "bob", "I2")
+    with anyio.fail_after(5):
+        async with d.lifecycle as lifecycle:
+            await lifecycle.drain()
+            while len(await lifecycle.parked()) < 2 or not await lifecycle.outgoing(parked=True):
+                await anyio.lowlevel.checkpoint()
+    messages = [message for message, _ in warned(caplog)]
+    assert messages == ["a sink or mailer failed"] * 3
+
+
+@pytest.mark.parametrize("kind", ["delivery", "mail"])
+async def test_a_cancelled_drain_gives_the_work_back(kind: str) -> None:
+    """A real cancellation ends it, and what it was busy with is another worker's at once."""
+    busy = anyio.Event()
+
+    async def wait(what: object) -> Any:
+        if isinstance(what, Outgoing) or kind == "delivery":
+            busy.set()
+            await anyio.sleep_forever()
+        return Answer.DELIVERED
+
+    d = desk(sink=Doing(wait), mailer=Doing(wait))
+    outgoing = await sent(d)
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(d.lifecycle.drain)
+            await busy.wait()
+            assert await desk(d.store).lifecycle.drain() == (1 if kind == "delivery" else 0)
+            tasks.cancel_scope.cancel()
+    following = desk(d.store)
+    assert await following.lifecycle.drain() == (4 if kind == "delivery" else 1)
+    assert following.mailer.sent == ([] if kind == "delivery" else [outgoing])
+    assert (await d.store.stream("ann")).tries == 0
 
 
 @pytest.mark.parametrize(("command", "given"), [("release", [1, 1, 2]), ("drop", [1, 2])])
@@ -459,10 +612,12 @@ class ScriptedMailer:
     def __init__(self, *answers: MailAnswer | Exception) -> None:
         self.answers = list(answers)
         self.given: list[Outgoing] = []
+        self.asked = anyio.Event()
 
     async def send(self, mail: Outgoing) -> MailAnswer:
         """The next answer; sent after the last."""
         self.given.append(mail)
+        self.asked.set()
         answer = self.answers.pop(0) if self.answers else MailAnswer.SENT
         if isinstance(answer, Exception):
             raise answer
@@ -498,6 +653,64 @@ async def test_a_sent_reply_is_committed_with_its_step() -> None:
     assert message["Message-ID"] == outgoing.message_id
     assert message["In-Reply-To"] == MAIL.message_id
     assert "Soon." in message.get_payload()
+
+
+def is_trainees(change: Change) -> bool:
+    """a trainee wrote it"""
+    return change.comment == "trainee"
+
+
+class Approve(Command):
+    """Let a reply leave: a command of a team's own."""
+
+    trigger = "Approve"
+
+
+@pytest.mark.parametrize("queue", ["outbox", None])
+async def test_a_reply_that_leaves_later_leaves_by_the_queue_it_was_sent_to(
+    queue: str | None,
+) -> None:
+    """In a table of a team's own another command than Send may let it go."""
+    [shipped] = EMAIL.cells["ReplyCreated", "Send"]
+    table = EMAIL.extend(
+        states=[StateRule("InReview", timer=EMAIL.by_name["Accepted"].timer)],
+        rows=[
+            attrs.evolve(shipped, dest="InReview", condition=is_trainees),
+            Row("Approve", "InReview", "Sent", None, Who.ANY_AGENT, None, Approve),
+            Row("Revoke", "InReview", "Revoked", None, Who.SYSTEM, None, Revoke),
+        ],
+    )
+    d = desk(table=table)
+    await d.own(comment="trainee")
+    after = await d.act("ann", Reply(text="Soon."), Send(queue=queue, text="At once."))
+    assert after.state == "InReview"
+    assert after.draft is not None
+    assert (after.draft.queue, after.draft.text) == (queue, "At once.")
+    assert await d.lifecycle.outgoing() == ()
+    d.clock.advance(60)
+    await d.act("bob", Approve())
+    (outgoing,) = await d.lifecycle.outgoing()
+    assert (outgoing.queue, outgoing.at) == (queue, later(60))
+    assert b"At once." in outgoing.message
+
+
+@pytest.mark.parametrize(
+    ("ours", "message_id"),
+    [
+        ("help@müller.example", "<I1D1@xn--mller-kva.example>"),
+        ("Hilfe <help@MÜLLER.example>", "<I1D1@xn--mller-kva.example>"),
+        ("help@shop.example", "<I1D1@shop.example>"),
+        ("help@straße.example", "<I1D1@localhost>"),
+    ],
+)
+async def test_a_message_id_is_ascii_whatever_our_domain(ours: str, message_id: str) -> None:
+    """The name that DNS has for it, or else no name of ours at all."""
+    d = desk()
+    await d.own(email=mail(to_address=ours, cc_addresses=()), our_addresses=[ours])
+    await d.act("ann", Reply(text="Soon."), Send())
+    (outgoing,) = await d.lifecycle.outgoing()
+    assert outgoing.message_id == message_id
+    assert message_from_bytes(outgoing.message)["Message-ID"] == message_id
 
 
 async def test_the_mailer_gets_it_once() -> None:
@@ -595,7 +808,7 @@ async def test_mail_is_parked(
             await d.lifecycle.drain()
             d.clock.advance(400)
     (alert,) = caplog.records
-    assert alert.getMessage() == f"a mail is parked after {drains} tries"
+    assert alert.getMessage() == f"parked after {drains} tries"
     fields = {"interaction_id": "I1", "message_id": outgoing.message_id}
     assert {name: getattr(alert, name) for name in fields} == fields
     (parked,) = await d.lifecycle.outgoing(parked=True)
@@ -680,6 +893,116 @@ async def test_a_final_state_of_a_teams_own_may_leave_without_a_draft() -> None:
     await d.own()
     assert (await d.act("ann", Dismiss())).state == "Dismissed"
     assert await d.lifecycle.outgoing() == ()
+
+
+class TellingStore(MemoryStore):
+    """Remembers who claimed, and whether what was given back was taken."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.workers: list[str] = []
+        self.taken: list[tuple[str, bool]] = []
+
+    async def claim(
+        self, worker: str, at: datetime, until: datetime, limit: int
+    ) -> tuple[Stream, ...]:
+        """Remember who."""
+        self.workers.append(worker)
+        return await super().claim(worker, at, until, limit)
+
+    async def claim_outgoing(
+        self, worker: str, at: datetime, until: datetime, limit: int
+    ) -> tuple[Outgoing, ...]:
+        """Remember who."""
+        self.workers.append(worker)
+        return await super().claim_outgoing(worker, at, until, limit)
+
+    async def progress(self, worker: str, stream: Stream) -> bool:
+        """Remember whether."""
+        self.taken.append((worker, await super().progress(worker, stream)))
+        return self.taken[-1][1]
+
+    async def outgoing_progress(self, worker: str, mail: Outgoing) -> bool:
+        """Remember whether."""
+        self.taken.append((worker, await super().outgoing_progress(worker, mail)))
+        return self.taken[-1][1]
+
+
+async def test_every_claim_has_a_name_of_its_own() -> None:
+    """Of streams and of mails, beginning with the worker's."""
+    store = TellingStore()
+    d = desk(store)
+    await sent(d)
+    await d.lifecycle.drain()
+    worker = "N00001"
+    assert store.workers == [f"{worker}-{number}" for number in range(1, len(store.workers) + 1)]
+    assert store.taken == [(f"{worker}-1", True), (f"{worker}-3", True)]
+
+
+@pytest.mark.parametrize("kind", ["delivery", "mail"])
+async def test_a_claim_that_was_lost_takes_nothing_from_the_next(kind: str) -> None:
+    """Semantics 9: also where both are of one process; the later one knows better."""
+    doors: list[anyio.Event] = []
+
+    async def wait(what: object) -> Any:
+        if isinstance(what, Delivery) == (kind == "delivery"):
+            doors.append(door := anyio.Event())
+            await door.wait()
+        return Answer.DELIVERED if isinstance(what, Delivery) else MailAnswer.DEFERRED
+
+    async def asked(count: int) -> None:
+        while len(doors) < count:
+            await anyio.lowlevel.checkpoint()
+
+    store = TellingStore()
+    d = desk(store, sink=Doing(wait), mailer=Doing(wait) if kind == "mail" else None)
+    if kind == "mail":
+        await sent(d)
+    else:
+        await d.offer()
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(d.lifecycle.drain)
+            await asked(1)
+            d.clock.advance(60)
+            tasks.start_soon(d.lifecycle.drain)
+            await asked(2)
+            before = len(store.taken)
+            doors[0].set()
+            while len(store.taken) == before:
+                await anyio.lowlevel.checkpoint()
+            assert store.taken[before][1] is False
+            assert await desk(store, sink=Doing(nothing)).lifecycle.drain() == 0
+            assert len(doors) == 2
+            doors[1].set()
+    assert [given for _, given in store.taken].count(False) == 1
+    if kind == "mail":
+        assert [one.tries for one in await d.lifecycle.outgoing()] == [1]
+    else:
+        assert (await store.stream("ann")).delivered == 1
+
+
+async def test_a_mail_whose_lease_runs_out_is_not_begun() -> None:
+    """Where the mailer might take longer than the lease lasts it is given back untried."""
+
+    class Late(MemoryStore):
+        """Takes so long to claim the first time that the lease is nearly over."""
+
+        waits = 51.0
+
+        async def claim_outgoing(
+            self, worker: str, at: datetime, until: datetime, limit: int
+        ) -> tuple[Outgoing, ...]:
+            d.clock.advance(self.waits)
+            self.waits = 0
+            return await super().claim_outgoing(worker, at, until, limit)
+
+    mailer = ScriptedMailer()
+    d = desk(Late(), mailer=mailer)
+    await sent(d)
+    assert await d.lifecycle.drain() == 5
+    (given,) = mailer.given
+    assert (given.tries, given.retry_at) == (0, None)
 
 
 # In the background
@@ -784,6 +1107,60 @@ async def test_so_many_agents_are_delivered_to_at_a_time() -> None:
     assert sink.given == [("ann", 1), ("bob", 1)]
 
 
+@pytest.mark.parametrize("blocked", ["deliveries", "mail"])
+async def test_deliveries_and_mail_do_not_wait_for_each_other(blocked: str) -> None:
+    """Each kind has carriers of its own, however busy those of the other are."""
+    stuck, free = anyio.Event(), anyio.Event()
+
+    async def wait(what: object) -> Any:
+        is_delivery = isinstance(what, Delivery)
+        if is_delivery == (blocked == "deliveries"):
+            stuck.set()
+            await anyio.sleep_forever()
+        if isinstance(what, Outgoing) or what.sequence == 4:  # type: ignore[attr-defined]  # a delivery
+            free.set()
+        return Answer.DELIVERED if is_delivery else MailAnswer.SENT
+
+    both = Doing(wait)
+    d = desk(sink=both, mailer=both, background=True, settings=Settings(concurrency=1))
+    with anyio.fail_after(5):
+        async with d.lifecycle:
+            await d.own()
+            if blocked == "deliveries":
+                await stuck.wait()
+            await d.act("ann", Reply(text="Soon."), Send())
+            await free.wait()
+            await stuck.wait()
+
+
+async def test_without_a_mailer_nobody_asks_for_mail() -> None:
+    """There are no carriers that could take it, so the store is not asked in vain."""
+    asked: list[str] = []
+
+    class Asked(MemoryStore):
+        async def claim_outgoing(
+            self, worker: str, at: datetime, until: datetime, limit: int
+        ) -> tuple[Outgoing, ...]:
+            asked.append("claim_outgoing")
+            return await super().claim_outgoing(worker, at, until, limit)
+
+        async def next_mail(self) -> datetime | None:
+            asked.append("next_mail")
+            return await super().next_mail()
+
+    for mailer, expected in ((None, set()), (ScriptedMailer(), {"claim_outgoing", "next_mail"})):
+        asked.clear()
+        sink = Gathering(4)
+        d = desk(Asked(), sink=sink, mailer=mailer, background=True)
+        with anyio.fail_after(5):
+            async with d.lifecycle:
+                await sent(d)
+                await sink.complete.wait()
+                await anyio.wait_all_tasks_blocked()
+        await d.lifecycle.drain()
+        assert set(asked) == expected
+
+
 @pytest.mark.usefixtures("no_pause")
 async def test_retries_happen_by_themselves() -> None:
     """In real time, when their time has come."""
@@ -857,15 +1234,16 @@ async def test_mail_that_is_released_goes_out_by_itself() -> None:
             await delivered.wait()
 
 
+@pytest.mark.parametrize("error", [InternalError("cannot be read"), OSError("cannot be read")])
 async def test_a_store_that_fails_in_between_is_logged(
-    caplog: pytest.LogCaptureFixture,
+    error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     """One piece of work fails; the others go on."""
 
     class Faulty(MemoryStore):
         async def deliveries(self, agent_id: str, after: int, limit: int) -> tuple[Delivery, ...]:
             if agent_id == "ann":
-                raise InternalError("the disk cannot be read")
+                raise error
             return await super().deliveries(agent_id, after, limit)
 
     sink = Gathering(1)
@@ -876,8 +1254,30 @@ async def test_a_store_that_fails_in_between_is_logged(
         async with d.lifecycle:
             await sink.complete.wait()
     assert caplog.records[0].getMessage() == "a delivery could not be tried"
-    assert "the disk cannot be read" in str(caplog.records[0].exc_info)
+    assert "cannot be read" in str(caplog.records[0].exc_info)
     assert sink.given == [("bob", 1)]
+
+
+@pytest.mark.usefixtures("no_pause")
+@pytest.mark.parametrize(
+    "error", [InternalError("it is restarted"), OSError("it is restarted")], ids=repr
+)
+@pytest.mark.parametrize("question", ["claim", "next_delivery", "claim_outgoing", "next_mail"])
+async def test_deliveries_and_mail_survive_a_store_that_fails_for_a_while(
+    question: str, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever the store raises, it is logged, and after a pause they go on."""
+    store, sink, mailer = FailingStore(question, error), Gathering(4), ScriptedMailer()
+    d = desk(store, sink=sink, mailer=mailer, background=True)
+    with caplog.at_level(logging.ERROR), anyio.fail_after(5):
+        async with d.lifecycle:
+            await store.failed.wait()
+            await sent(d)
+            await sink.complete.wait()
+            await mailer.asked.wait()
+    (record,) = caplog.records
+    assert record.getMessage() == "timers or deliveries could not go on; trying again"
+    assert "it is restarted" in str(record.exc_info)
 
 
 async def test_leaving_the_context_gives_the_work_back() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
@@ -11,15 +12,17 @@ import anyio.lowlevel
 import attrs
 import pytest
 from clocks import START, later
-from desks import DIRECTORY, Desk, Unmoved, desk
+from desks import DIRECTORY, Desk, FailingStore, Unmoved, desk
 
 from lifecycle import (
     EMAIL,
     Accept,
+    CallbackSink,
     Cancel,
     Change,
     Commit,
     Committed,
+    Delivery,
     Interaction,
     Limits,
     MemoryStore,
@@ -35,7 +38,7 @@ from lifecycle import (
     Transfer,
     UpdateProperties,
     Who,
-    service,
+    _background,
 )
 from lifecycle.commands import Command
 from lifecycle.errors import DeadlinePassed, InternalError, NotValidInState
@@ -473,9 +476,91 @@ async def test_a_timer_that_fails_does_not_stop_the_others(
     (record,) = caplog.records
     assert record.getMessage() == "a timer could not be fired"
     assert "the disk is full" in str(record.exc_info)
+    assert getattr(record, "due") == "I2"  # noqa: B009  # the type does not know the field
     assert [await d.state(id) for id in ("I1", "I2", "I3")] == ["Revoked", "Invited", "Revoked"]
     store.stuck = None
+    assert await d.lifecycle.fire_due() == 0
+    d.clock.advance(0.999999)
+    assert await d.lifecycle.fire_due() == 0
+    d.clock.advance(0.000001)
     assert await d.lifecycle.fire_due() == 1
+    assert await d.state("I2") == "Revoked"
+
+
+class HalfFaultyStore(MemoryStore):
+    """Cannot commit anything of some interactions and agents."""
+
+    def __init__(self, *stuck: str) -> None:
+        super().__init__()
+        self.stuck: tuple[str, ...] = stuck
+        self.failures = 0
+        self.works = True
+
+    async def commit(self, commit: Commit) -> None:
+        """Fail for some, with an error of the driver's."""
+        ids = {saved.interaction.id for saved in commit.interactions}
+        if not commit.interactions:
+            ids = {agent.id for agent in commit.agents}
+        if not self.works and ids & set(self.stuck):
+            self.failures += 1
+            raise OSError("the disk is full")
+        await super().commit(commit)
+
+
+async def test_timers_that_fail_do_not_stop_later_batches() -> None:
+    """More of them than a batch holds, all due before the others, which fire all the same."""
+    stuck = tuple(f"S{number}" for number in range(5))
+    store = HalfFaultyStore(*stuck)
+    settings = Settings(batch=2, missed_offers=None, first_retry=timedelta(seconds=10))
+    d = desk(store, directory=None, settings=settings)
+    for seconds, id in enumerate((*stuck, "I1", "I2", "I3")):
+        d.clock.at = later(seconds)
+        await d.offer(f"of{id}", id)
+    store.works = False
+    d.clock.at = later(100)
+    fired = [await d.lifecycle.fire_due() for _ in range(6)]
+    assert fired == [0, 0, 1, 2, 0, 0]
+    assert [await d.state(id) for id in ("I1", "I2", "I3")] == ["Revoked"] * 3
+    assert store.failures == 5
+    store.works = True
+    d.clock.at = later(110)
+    assert [await d.lifecycle.fire_due() for _ in range(4)] == [2, 2, 1, 0]
+    assert {await d.state(id) for id in stuck} == {"Revoked"}
+
+
+async def test_agents_whose_absence_cannot_be_stored_do_not_stop_the_others() -> None:
+    """Nor does an agent with the id of an interaction that failed."""
+    store = HalfFaultyStore("I1", "eve", "gus")
+    d = desk(store, directory=None, settings=Settings(batch=1, missed_offers=None))
+    agents = ("eve", "gus", "I1", "hal")
+    for seconds, agent_id in enumerate(agents):
+        d.clock.at = later(seconds)
+        await d.lifecycle.ready(agent_id)
+        await d.lifecycle.disconnected(agent_id)
+    await d.offer("ann", "I1")
+    store.works = False
+    d.clock.at = later(100)
+    store.stuck = ("I1", "eve", "gus")
+    assert [await d.lifecycle.fire_due() for _ in range(4)] == [0, 0, 0, 1]
+    assert store.failures == 4
+    assert not (await d.lifecycle.agent("hal")).ready
+    store.works = True
+    d.clock.at = later(101)
+    assert sum([await d.lifecycle.fire_due() for _ in range(4)]) == 4
+    assert [(await d.lifecycle.agent(id)).ready for id in agents] == [False] * 4
+
+
+async def test_what_is_set_aside_does_not_count_for_the_limit() -> None:
+    """A limit is for what can be tried."""
+    store = HalfFaultyStore("I1")
+    d = desk(store, settings=Settings(missed_offers=None))
+    for seconds, id in enumerate(("I1", "I2", "I3")):
+        d.clock.at = later(seconds)
+        await d.offer("ann", id)
+    store.works = False
+    d.clock.at = later(100)
+    assert [await d.lifecycle.fire_due(1) for _ in range(4)] == [0, 1, 1, 0]
+    assert await d.state("I1") == "Invited"
 
 
 async def test_a_follow_up_that_fails_is_not_a_refusal(caplog: pytest.LogCaptureFixture) -> None:
@@ -488,6 +573,7 @@ async def test_a_follow_up_that_fails_is_not_a_refusal(caplog: pytest.LogCapture
         assert await d.lifecycle.fire_due() == 0
     assert await d.state() == "Transferred"
     store.stuck = None
+    d.clock.advance(1)
     assert await d.lifecycle.fire_due() == 1
     assert await where(d) == ("Invited", "bob")
 
@@ -617,13 +703,150 @@ async def test_a_timer_that_fails_is_tried_again(
     store.stuck = "I1"
     d.clock.advance(30)
     failed = anyio.Event()
-    monkeypatch.setattr(service._log, "exception", lambda *_: failed.set())
+
+    def note(message: str, **more: object) -> None:
+        assert message == "a timer could not be fired"
+        failed.set()
+
+    monkeypatch.setattr(_background._log, "exception", note)
     with anyio.fail_after(5):
         async with d.lifecycle:
             await failed.wait()
             store.stuck = None
+            d.clock.advance(1)
             await expired.met.wait()
     assert await where(d) == ("Revoked", None)
+
+
+@pytest.mark.parametrize(
+    "error", [InternalError("it is restarted"), OSError("it is restarted")], ids=repr
+)
+@pytest.mark.parametrize("question", ["due", "away", "next_deadline"])
+async def test_timers_survive_a_store_that_fails_for_a_while(
+    question: str,
+    error: Exception,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Whatever the store raises, it is logged, and after a pause they go on."""
+    monkeypatch.setattr(_background, "_GLANCE", 0.005)
+    store = FailingStore(question, error)
+    expired = Expectation("I1", "Revoked")
+    d = desk(store, observer=expired, background=True)
+    with caplog.at_level(logging.ERROR), anyio.fail_after(5):
+        async with d.lifecycle:
+            await store.failed.wait()
+            await d.offer()
+            d.clock.advance(30)
+            await expired.met.wait()
+    (record,) = caplog.records
+    assert record.getMessage() == "timers or deliveries could not go on; trying again"
+    assert "it is restarted" in str(record.exc_info)
+
+
+class LosingStore(MemoryStore):
+    """Fails after it has committed, the next so many times."""
+
+    losses = 0
+
+    async def commit(self, commit: Commit) -> None:
+        """Commit, and lose the answer."""
+        await super().commit(commit)
+        if self.losses:
+            self.losses -= 1
+            raise self.error()
+
+    def error(self) -> BaseException:
+        """As a driver whose connection broke."""
+        return ConnectionResetError("no answer")
+
+
+async def test_what_may_have_been_committed_is_looked_for() -> None:
+    """A store that breaks after a commit: its deliveries go out, and its timers fire."""
+    store, delivered = LosingStore(), anyio.Event()
+
+    def deliver(delivery: Delivery) -> None:
+        delivered.set()
+
+    expired = Expectation("I1", "Revoked")
+    d = desk(
+        store,
+        clock=None,
+        sink=CallbackSink(deliver),
+        observer=expired,
+        background=True,
+        settings=QUICK,
+    )
+    with anyio.fail_after(5):
+        async with d.lifecycle:
+            await d.submit()
+            await d.lifecycle.ready("ann")
+            await anyio.wait_all_tasks_blocked()
+            store.losses = 1
+            with pytest.raises(ConnectionResetError):
+                await d.lifecycle.invite("I1", "ann")
+            await delivered.wait()
+            await expired.met.wait()
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_task_that_is_cancelled_while_it_commits_wakes_the_others() -> None:
+    """A native cancellation, which no scope keeps out, after the commit was written."""
+
+    class Slow(MemoryStore):
+        """Waits for an answer after it has committed."""
+
+        waits = False
+
+        async def commit(self, commit: Commit) -> None:
+            await super().commit(commit)
+            if self.waits:
+                self.waits = False
+                written.set()
+                await asyncio.get_running_loop().create_future()
+
+    written, delivered, store = anyio.Event(), anyio.Event(), Slow()
+    d = desk(store, sink=CallbackSink(lambda delivery: delivered.set()), background=True)
+    with anyio.fail_after(5):
+        async with d.lifecycle:
+            await d.submit()
+            await d.lifecycle.ready("ann")
+            await anyio.wait_all_tasks_blocked()
+            store.waits = True
+            task = asyncio.create_task(d.lifecycle.invite("I1", "ann"))
+            await written.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            await delivered.wait()
+    assert await where(d) == ("Invited", "ann")
+
+
+async def test_a_commit_that_was_refused_wakes_nobody() -> None:
+    """A conflict or an error of the library says that nothing was committed."""
+
+    class Counting(MemoryStore):
+        """Counts the questions for the next delivery."""
+
+        questions = 0
+
+        async def next_delivery(self) -> datetime | None:
+            self.questions += 1
+            return await super().next_delivery()
+
+        async def commit(self, commit: Commit) -> None:
+            raise InternalError("read-only")
+
+    store = Counting()
+    d = desk(store, background=True)
+    with anyio.fail_after(5):
+        async with d.lifecycle:
+            await anyio.wait_all_tasks_blocked()
+            before = store.questions
+            with pytest.raises(InternalError):
+                await d.submit()
+            await anyio.wait_all_tasks_blocked()
+            assert store.questions == before
 
 
 async def test_nothing_fires_after_the_context() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lifecycle import DEFAULT_LIMITS, Settings
+from lifecycle import DEFAULT_LIMITS, Limits, Settings
 from lifecycle.errors import InvalidParameter
 
 
@@ -37,8 +37,44 @@ def test_the_defaults_are_those_of_the_specification() -> None:
 )
 def test_what_is_not_positive_is_refused(name: str, value: Any) -> None:
     """With the name of the setting and its value."""
-    with pytest.raises(InvalidParameter, match="must be positive") as caught:
+    with pytest.raises(InvalidParameter, match="must be a positive") as caught:
         Settings(**{name: value})
+    assert (caught.value.path, caught.value.value) == (f"$.{name}", value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("backlog", "10"),
+        ("backlog", 10.0),
+        ("backlog", None),
+        ("missed_offers", True),
+        ("presence_timeout", 60),
+        ("attempts", timedelta(seconds=1)),
+        ("first_retry", 1),
+        ("first_retry", None),
+        ("longest_retry", "5 min"),
+        ("sink_timeout", 10.0),
+        ("lease", 60),
+        ("concurrency", None),
+        ("batch", 1.5),
+        ("limits", None),
+        ("limits", {"delivering_timeout": timedelta(seconds=1)}),
+    ],
+)
+def test_what_is_of_another_type_is_refused(name: str, value: Any) -> None:
+    """Seconds are no duration, and None is no number where nothing can be switched off."""
+    with pytest.raises(InvalidParameter, match="must be") as caught:
+        Settings(**{name: value})
+    assert (caught.value.path, caught.value.value) == (f"$.{name}", value)
+
+
+@pytest.mark.parametrize("name", ["delivering_timeout", "handling_timeout", "transfer_timeout"])
+@pytest.mark.parametrize("value", [30, None, "30 s", timedelta(), timedelta(seconds=-1)])
+def test_limits_are_positive_durations(name: str, value: Any) -> None:
+    """Each with its name and value."""
+    with pytest.raises(InvalidParameter, match="must be a positive timedelta") as caught:
+        Limits(**{name: value})
     assert (caught.value.path, caught.value.value) == (f"$.{name}", value)
 
 

@@ -737,6 +737,7 @@ def test_send_makes_the_last_edits() -> None:
         structured_text="<p>It left.</p>",
         to_address="zoe@home.example, max@home.example",
         cc_addresses=("eve@work.example",),
+        queue="outbox",
     )
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pkgutil
+from typing import Annotated
+
 import typer
 
 from lifecycle.cli.export import export
@@ -13,11 +16,30 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="The life of an inbound e-mail in a contact centre, as a finite-state machine.",
+    rich_markup_mode="markdown",
 )
 app.command()(simulate)
 app.command()(show)
 app.command()(export)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        # The package itself stands above all its modules, so none imports from it.
+        typer.echo(f"lifecycle {pkgutil.resolve_name('lifecycle:__version__')}")
+        raise typer.Exit
+
+
+@app.callback()
+def lifecycle(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """The life of an inbound e-mail in a contact centre, as a finite-state machine."""
 
 
 def main() -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import IO, Annotated
@@ -19,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from lifecycle.cli._sources import read_mails
+from lifecycle.cli._terminal import reason, say
 from lifecycle.errors import LifecycleError
 from lifecycle.mail import parse_mail
 from lifecycle.ports import Answer
@@ -27,12 +27,15 @@ from lifecycle.simulation import Simulation
 from lifecycle.sinks.jsonl import JsonLinesSink
 from lifecycle.table import EMAIL
 
+_say = partial(say, "simulate")
+
 
 def simulate(
     mail: Annotated[
         list[str],
         typer.Argument(
-            help="An .eml or mbox file, a Maildir, a folder (searched for .eml files), or -."
+            metavar="MAIL",
+            help="An .eml or mbox file, a Maildir, a folder (searched for .eml files), or -.",
         ),
     ],
     agents: Annotated[int, typer.Option(min=2, help="How many agents there are.")] = 6,
@@ -52,9 +55,9 @@ def simulate(
     until every interaction has ended. The same seed gives the same bytes. At the end a table on
     standard error says how often each row of the rule table was taken.
 
-    Exit status 1 says that some mail could not be read; the others were simulated.
+    Exit status 1 says that there was no mail, or that some could not be read while the others
+    were simulated; 2, that the deliveries could not be written.
     """
-    console = Console(stderr=True)
     found = read_mails(mail)
     mails, failures = [], list(found.failures)
     for path, raw in found.mails:
@@ -64,38 +67,38 @@ def simulate(
             failures.append(f"{path}: {error}")
         else:
             mails.append(raw)
-    try:
-        with _opened(out) as file, _progress(console, len(mails)) as progress:
-            writer = _Writer(JsonLinesSink(file, bare=bare))
-            simulation = Simulation(
-                sink=writer,
-                agents=agents,
-                seed=seed,
-                documented_only=documented_only,
-                progress=partial(_told, writer, progress),
-            )
-            taken = anyio.run(simulation.run, mails)
-    except BrokenPipeError:
-        # Whoever read the lines has had enough; what is still buffered must not fail at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(1) from None
-    except OSError as error:
-        console.print(f"{out or 'standard output'}: {error.strerror or error}", markup=False)
-        raise typer.Exit(2) from None
-    console.print(_summary(taken, len(mails)))
+    if mails:
+        make = partial(Simulation, agents=agents, seed=seed, documented_only=documented_only)
+        taken = _run(make, mails, out, bare=bare)
+        Console(stderr=True).print(_summary(taken, len(mails)))
+    else:
+        failures.append("no mail was found")
     if found.skipped:
-        console.print(f"{found.skipped} files skipped, which are no .eml")
+        _say(f"files in folders that are no .eml, skipped: {found.skipped}")
     for failure in failures:
-        console.print(f"could not be read: {failure}", markup=False, style="red")
-    if failures or not mails:
-        if not mails:
-            console.print("no mail was found", style="red")
+        _say(failure)
+    if failures:
         raise typer.Exit(1)
 
 
-def _told(writer: _Writer, progress: Callable[[int], None], submitted: int, ended: int) -> None:
-    writer.check()
-    progress(ended)
+def _run(
+    make: Callable[..., Simulation], mails: Sequence[bytes], out: Path | None, *, bare: bool
+) -> Counter[tuple[str, str, str]]:
+    """Run the simulation and write what it delivers."""
+    try:
+        with _opened(out) as file, _progress(file, len(mails)) as show:
+            writer = _Writer(JsonLinesSink(file, bare=bare))
+
+            def progress(submitted: int, ended: int) -> None:
+                writer.check()
+                show(ended)
+
+            return anyio.run(make(sink=writer, progress=progress).run, mails)
+    except BrokenPipeError:
+        raise  # whoever read the lines has had enough: typer ends the command in silence
+    except OSError as error:
+        _say(f"cannot write {out or 'to standard output'}: {reason(error)}")
+        raise typer.Exit(2) from None
 
 
 @attrs.define
@@ -129,15 +132,15 @@ def _opened(path: Path | None) -> Iterator[IO[bytes]]:
 
 
 @contextlib.contextmanager
-def _progress(console: Console, mails: int) -> Iterator[Callable[[int], None]]:
-    """Show on a terminal how many interactions have ended."""
+def _progress(file: IO[bytes], mails: int) -> Iterator[Callable[[int], None]]:
+    """Show on a terminal, unless the deliveries go there, how many interactions have ended."""
     bar = Progress(
         TextColumn("interactions ended"),
         BarColumn(),
         MofNCompleteColumn(),
-        console=console,
+        console=Console(stderr=True),
         transient=True,
-        disable=not console.is_terminal,
+        disable=not sys.stderr.isatty() or file.isatty(),
     )
     with bar:
         task = bar.add_task("", total=mails)
@@ -145,9 +148,9 @@ def _progress(console: Console, mails: int) -> Iterator[Callable[[int], None]]:
 
 
 def _summary(taken: Counter[tuple[str, str, str]], mails: int) -> Table:
-    seen = sum(1 for count in taken.values() if count)
     table = Table(
-        title=f"{mails} interactions, {taken.total()} steps, {seen} of {len(EMAIL.rows)} rows taken"
+        title=f"{mails} interactions, {taken.total()} steps, "
+        f"{len(taken)} of {len(EMAIL.rows)} rows taken"
     )
     for column in ("trigger", "from", "to"):
         table.add_column(column)

@@ -114,7 +114,7 @@ def situations() -> dict[str, Interaction]:
         "revoked with a kept draft": done(replying, (SYSTEM, c.Revoke())),
         "transferred to an agent": done(anns, ("ann", c.Transfer(agent_id="bob"))),
         "transferred to a skill": done(anns, ("ann", c.Transfer(skill="french"))),
-        "sent": done(replying, ("ann", c.Send(to_address="zoe@home.example"))),
+        "sent": done(replying, ("ann", c.Send(to_address="zoe@home.example", queue="outbox"))),
         "completed": done(anns, ("ann", c.StopProcessing(reason="spam"))),
     }
 

@@ -55,7 +55,7 @@ class MailCases:
         """At its end, not before, the mail can be claimed by another; the first has lost it."""
         await send(store, outgoing(1))
         (mail,) = await _claimed(store, "slow")
-        assert await store.next_try() == later(60)
+        assert await store.next_mail() == later(60)
         assert await _claimed(store, "quick", at=59.999999) == ()
         assert await _claimed(store, "quick", at=60, until=120) == (mail,)
         assert not await store.outgoing_progress("slow", attrs.evolve(mail, sent=True))
@@ -86,7 +86,7 @@ class MailCases:
         deferred = attrs.evolve(mail, tries=1, retry_at=later(5))
         assert await store.outgoing_progress("one", deferred)
         assert not await store.outgoing_progress("one", mail)
-        assert await store.next_try() == later(5)
+        assert await store.next_mail() == later(5)
         assert await _claimed(store, at=4.999999) == ()
         assert await _claimed(store, "two", at=5) == (deferred,)
 
@@ -105,11 +105,11 @@ class MailCases:
         assert await _claimed(store) == (released,)
 
     async def test_nothing_can_be_tried_with_all_mail_parked(self, store: Store) -> None:
-        """There is no next try."""
+        """There is no time at which it can be tried."""
         await send(store, outgoing(1))
         (mail,) = await _claimed(store)
         await store.outgoing_progress("one", attrs.evolve(mail, parked=True))
-        assert await store.next_try() is None
+        assert await store.next_mail() is None
 
     async def test_mail_can_be_dropped(self, store: Store) -> None:
         """A dropped mail is gone, also for a worker who has it."""
@@ -119,7 +119,9 @@ class MailCases:
         assert await store.change_outgoing(mail.message_id, lambda mail: mail) is None
         assert not await store.outgoing_progress("one", attrs.evolve(mail, tries=1))
         assert await store.outgoing() == ()
-        assert await store.next_try() is None
+        assert await store.next_mail() is None
+        await send(store, outgoing(1))
+        assert await _claimed(store, "two") == (mail,)  # it is nobody's when it comes again
 
     async def test_a_change_of_mail_that_raises_changes_nothing(self, store: Store) -> None:
         """What the function raises comes out."""
@@ -149,19 +151,18 @@ class MailCases:
     async def test_mail_and_clocks_that_were_set_back(self, store: Store) -> None:
         """What was sent at a later time than now can be tried now (semantics 5)."""
         await send(store, outgoing(1, at=later(3600)))
-        at = await store.next_try()
+        at = await store.next_mail()
         assert at is not None
         assert at <= START
         assert len(await _claimed(store)) == 1
 
-    async def test_the_next_try_is_the_earlier_of_both(self, store: Store) -> None:
-        """A delivery counts beside mail, and mail beside a delivery."""
+    async def test_deliveries_and_mails_have_times_of_their_own(self, store: Store) -> None:
+        """Neither what can be delivered nor what can be mailed says when the other can."""
         await notify(store, "ann")
         await send(store, outgoing(1))
         (stream,) = await store.claim("one", START, later(60), 10)
         (mail,) = await _claimed(store)
         await store.progress("one", attrs.evolve(stream, retry_at=later(20)))
         await store.outgoing_progress("one", attrs.evolve(mail, retry_at=later(10)))
-        assert await store.next_try() == later(10)
-        assert await _claimed(store, at=10, until=90) != ()
-        assert await store.next_try() == later(20)
+        assert await store.next_delivery() == later(20)
+        assert await store.next_mail() == later(10)

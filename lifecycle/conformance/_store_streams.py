@@ -46,6 +46,7 @@ class StreamCases:
         assert anns[2] == delivery("ann", 3, interaction_id="Nann", at=later(1))
         assert await store.deliveries("ann", 2, 2) == anns[2:4]
         assert await store.deliveries("ann", 5, 10) == ()
+        assert await store.deliveries("ann", -3, 2) == anns[:2]
         assert await store.deliveries("cat", 0, 10) == ()
 
     async def test_deliveries_are_retained_when_the_sink_has_them(self, store: Store) -> None:
@@ -67,7 +68,7 @@ class StreamCases:
         stream = attrs.evolve(await _claim_one(store), delivered=2)
         assert await store.progress("one", stream)
         assert await _claimed(store) == []
-        assert await store.next_try() is None
+        assert await store.next_delivery() is None
         await notify(store, "ann")
         assert await _claim_one(store) == stream
 
@@ -108,7 +109,7 @@ class StreamCases:
         """At its end, not before, the stream can be claimed; until then nothing can be tried."""
         await notify(store, "ann")
         await _claim_one(store)
-        assert await store.next_try() == _END
+        assert await store.next_delivery() == _END
         assert await _claimed(store, "two", at=59.999999) == []
         assert await _claimed(store, "two", at=60, until=120) == ["ann"]
 
@@ -143,7 +144,7 @@ class StreamCases:
         await notify(store, "ann")
         stream = attrs.evolve(await _claim_one(store), tries=1, retry_at=later(5))
         assert await store.progress("one", stream)
-        assert await store.next_try() == later(5)
+        assert await store.next_delivery() == later(5)
         assert await _claimed(store, at=4.999999) == []
         assert await _claim_one(store, at=5) == stream
 
@@ -170,7 +171,7 @@ class StreamCases:
             await store.progress("one", stream)
         parked = await store.streams(parked=True)
         assert [stream.agent_id for stream in parked] == ["ann", "bob", "cat"]
-        assert await store.next_try() is None
+        assert await store.next_delivery() is None
 
     async def test_an_absent_agent_is_not_claimed(self, store: Store) -> None:
         """What waits for the agent to connect is left alone until then, also when it is more."""
@@ -178,7 +179,7 @@ class StreamCases:
         absent = attrs.evolve(await _claim_one(store), absent=True)
         assert await store.progress("one", absent)
         assert await store.stream("ann") == absent
-        assert await store.next_try() is None
+        assert await store.next_delivery() is None
         await notify(store, "ann")
         assert await _claimed(store, at=10_000, until=20_000) == []
         connected = await _connect(store, "ann")
@@ -201,7 +202,7 @@ class StreamCases:
         assert await _connect(store, "ann") == Stream(agent_id="ann", connects=1)
         assert await store.stream("ann") == Stream(agent_id="ann", connects=1)
         assert await _claimed(store) == []
-        assert await store.next_try() is None
+        assert await store.next_delivery() is None
         await notify(store, "ann")
         assert await _claim_one(store) == Stream(agent_id="ann", connects=1)
 
@@ -246,18 +247,18 @@ class StreamCases:
     async def test_a_clock_that_was_set_back_delays_nothing(self, store: Store) -> None:
         """What was committed at a later time than now can be tried now (semantics 5)."""
         await notify(store, "ann", at=later(3600))
-        at = await store.next_try()
+        at = await store.next_delivery()
         assert at is not None
         assert at <= START
         assert await _claimed(store) == ["ann"]
 
     async def test_something_can_be_tried_now(self, store: Store) -> None:
-        """The next try is not later than now where something can be claimed, whatever waits."""
+        """The time is not later than now where something can be claimed, whatever waits."""
         await notify(store, "ann")
         await store.progress("one", attrs.evolve(await _claim_one(store), retry_at=later(500)))
-        assert await store.next_try() == later(500)
+        assert await store.next_delivery() == later(500)
         await notify(store, "bob", at=later(7))
-        at = await store.next_try()
+        at = await store.next_delivery()
         assert at is not None
         assert at <= later(7)
         assert await _claimed(store, at=7) == ["bob"]

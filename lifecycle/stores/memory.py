@@ -267,7 +267,8 @@ class MemoryStore:
     async def deliveries(self, agent_id: str, after: int, limit: int) -> tuple[Delivery, ...]:
         """The agent's retained deliveries with sequences above `after`, in order."""
         log = self._logs.get(agent_id, [])
-        return tuple(delivery for _, delivery in log[after : after + limit])
+        start = max(after, 0)
+        return tuple(delivery for _, delivery in log[start : start + limit])
 
     async def claim_outgoing(
         self, worker: str, at: datetime, until: datetime, limit: int
@@ -312,16 +313,23 @@ class MemoryStore:
         changed = change(mail)
         if changed is None:
             del self._outgoing[message_id]
+            self._mail_leases.pop(message_id, None)
         else:
             self._outgoing[message_id] = changed
         return mail
 
-    async def next_try(self) -> datetime | None:
-        """The earliest time at which something can be tried, delivery or mail; None for none."""
-        streams = (self._stream_time(self._streams[id]) for id in self._undelivered)
-        mails = map(self._mail_time, self._outgoing.values())
-        earliest = min((*streams, *mails), default=_NEVER)
-        return None if earliest == _NEVER else earliest
+    async def next_delivery(self) -> datetime | None:
+        """The earliest time at which a stream can be claimed; None for none."""
+        return _earliest(self._stream_time(self._streams[id]) for id in self._undelivered)
+
+    async def next_mail(self) -> datetime | None:
+        """The earliest time at which a mail can be claimed; None for none."""
+        return _earliest(map(self._mail_time, self._outgoing.values()))
+
+
+def _earliest(times: Iterable[datetime]) -> datetime | None:
+    earliest = min(times, default=_NEVER)
+    return None if earliest == _NEVER else earliest
 
 
 def _latest(retry_at: datetime | None, lease: _Lease | None) -> datetime:
