@@ -93,7 +93,7 @@ def _unstructure_factory(cls: Any, converter: cattrs.Converter) -> Callable[[Any
         )
         for field in attrs.fields(cls)
     }
-    return make_dict_unstructure_fn(cls, converter, **overrides)  # type: ignore[arg-type]
+    return make_dict_unstructure_fn(cls, converter, **overrides)  # type: ignore[arg-type]  # names of fields
 
 
 def _structure_factory(cls: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:

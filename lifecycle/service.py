@@ -21,8 +21,9 @@ import attrs
 
 from lifecycle._background import Background
 from lifecycle._committer import Committer, Request, Work
+from lifecycle._questions import Questions
 from lifecycle._relay import Relay
-from lifecycle._requests import Requests, no_such_interaction
+from lifecycle._requests import Requests
 from lifecycle._system import SystemClock, new_id
 from lifecycle.commands import Close, Command, Invite, LinkAttachment, Revoke, check_name
 from lifecycle.directory import MemoryDirectory
@@ -39,7 +40,7 @@ from lifecycle.ports import (
     Sink,
     Store,
 )
-from lifecycle.records import Agent, Commit, Delivery, Entry, Outgoing, Stream
+from lifecycle.records import Agent, Commit, Outgoing, Stream
 from lifecycle.settings import Settings
 from lifecycle.table import EMAIL, Table
 from lifecycle.vocabulary import SYSTEM, Actor
@@ -49,7 +50,7 @@ _log = logging.getLogger("lifecycle.service")
 _Due = TypeVar("_Due", Interaction, Agent)
 
 
-class Lifecycle:
+class Lifecycle(Questions):
     """Runs interactions against a store, a sink and a mailer.
 
     Arguments:
@@ -85,13 +86,11 @@ class Lifecycle:
         observer: Observer | None = None,
         background: bool = True,
     ) -> None:
-        self._store = store
         if contents is None:
             if not isinstance(store, ContentStore):
                 raise InvalidParameter("the store keeps no content", path="$.contents", value=store)
             contents = store
-        self._contents = contents
-        self._directory = MemoryDirectory() if directory is None else directory
+        super().__init__(store, MemoryDirectory() if directory is None else directory, contents)
         self._clock = SystemClock() if clock is None else clock
         self._ids = ids
         self._settings = Settings() if settings is None else settings
@@ -325,68 +324,7 @@ class Lifecycle:
         await self._contents.put(id, data)
         return attachment
 
-    # Questions
-
-    async def get(self, interaction_id: str) -> Interaction:
-        """The latest value of an interaction. Raises `NotFound`, `InvalidParameter`."""
-        check_name("$.id", interaction_id)
-        interaction = await self._store.interaction(interaction_id)
-        if interaction is None:
-            raise no_such_interaction(interaction_id)
-        return interaction
-
-    async def history(self, interaction_id: str) -> tuple[Entry, ...]:
-        """What happened to an interaction, oldest first. Raises `NotFound`."""
-        await self.get(interaction_id)
-        return await self._store.history(interaction_id)
-
-    async def waiting(self, queue: str | None = None) -> tuple[Interaction, ...]:
-        """What waits to be offered, oldest first; of all queues where none is named."""
-        return await self._store.waiting(queue)
-
-    async def interactions_of(self, agent_id: str) -> tuple[Interaction, ...]:
-        """What an agent holds, oldest first."""
-        return await self._store.held_by(agent_id)
-
-    async def workbin(self, workbin: str) -> tuple[Interaction, ...]:
-        """What is parked in a workbin, oldest first. Raises `NotFound`."""
-        if not self._directory.has_workbin(workbin):
-            raise NotFound("there is no such workbin", path="$.workbin", value=workbin)
-        return await self._store.in_workbin(workbin)
-
-    async def thread(self, message_id: str) -> tuple[Interaction, ...]:
-        """The interactions of the thread that a Message-ID belongs to, oldest first."""
-        return await self._store.thread(message_id)
-
-    async def agent(self, agent_id: str) -> Agent:
-        """An agent's media channel and counts. Raises `NotFound`, `InvalidParameter`."""
-        check_name("$.agentId", agent_id)
-        if self._directory.capacity(agent_id) is None:
-            raise NotFound("there is no such agent", agent_id=agent_id, value=agent_id)
-        return await self._store.agent(agent_id) or Agent(id=agent_id)
-
-    async def agents(self) -> tuple[Agent, ...]:
-        """All agents who have ever been ready or notified, by id."""
-        return await self._store.agents()
-
-    async def content(self, id: str) -> bytes:
-        """The bytes of an attachment or a raw mail. Raises `NotFound`."""
-        data = await self._contents.content(id)
-        if data is None:
-            raise NotFound("there is no such content", path="$.id", value=id)
-        return data
-
-    async def deliveries(
-        self, agent_id: str, *, after: int = 0, limit: int = 100
-    ) -> tuple[Delivery, ...]:
-        """An agent's retained deliveries with sequences above `after`, in order."""
-        return await self._store.deliveries(agent_id, after, limit)
-
     # What stopped
-
-    async def parked(self) -> tuple[Stream, ...]:
-        """The streams of agents that stopped at a delivery that failed too often."""
-        return await self._store.streams(parked=True)
 
     async def release(self, agent_id: str) -> Stream:
         """Try the delivery again at which an agent's stream stopped, and go on from there."""
@@ -407,10 +345,6 @@ class Lifecycle:
         stream = await self._store.change_stream(agent_id, change)
         self._going_on.work_changed()
         return stream
-
-    async def outgoing(self, *, parked: bool | None = None) -> tuple[Outgoing, ...]:
-        """Replies that the mailer does not have: parked ones, others, or both."""
-        return await self._store.outgoing(parked=parked)
 
     async def release_mail(self, message_id: str) -> None:
         """Try a parked reply again. Raises `NotFound` where there is none."""
