@@ -400,14 +400,15 @@ async def test_content_of_the_mail_itself_is_linked() -> None:
     raw = Attachment(id=raw_mail_id("I1"), name="mail.eml", size=len(RAW), mimetype="a/b")
     await d.store.put("I9A1", b"nobody's")
     alike = Attachment(id="I9A1", name="a", size=8, mimetype="text/plain")
-    linked = (attachment, raw, alike)
+    await d.store.put("I2", b"nobody's")
+    linked = (attachment, raw, alike, attrs.evolve(alike, id="I2"))
     after = await d.act("ann", *(LinkAttachment(attachment=one) for one in linked))
     assert after.draft is not None
     assert after.draft.attachments == linked
     await d.act("ann", Send())
     (outgoing,) = await d.lifecycle.outgoing()
     parts = list(message_from_bytes(outgoing.message, policy=policy.default).iter_attachments())
-    assert [part.get_filename() for part in parts] == ["p.png", "mail.eml", "a"]
+    assert [part.get_filename() for part in parts] == ["p.png", "mail.eml", "a", "a"]
     assert parts[0].get_content() == PHOTO
 
 

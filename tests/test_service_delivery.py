@@ -989,18 +989,22 @@ async def test_a_mail_whose_lease_runs_out_is_not_begun() -> None:
         """Takes so long to claim the first time that the lease is nearly over."""
 
         waits = 51.0
+        claims = 0
 
         async def claim_outgoing(
             self, worker: str, at: datetime, until: datetime, limit: int
         ) -> tuple[Outgoing, ...]:
             d.clock.advance(self.waits)
             self.waits = 0
+            self.claims += 1
             return await super().claim_outgoing(worker, at, until, limit)
 
     mailer = ScriptedMailer()
-    d = desk(Late(), mailer=mailer)
+    store = Late()
+    d = desk(store, mailer=mailer)
     await sent(d)
     assert await d.lifecycle.drain() == 5
+    assert store.claims == 3  # given back, then sent, then no more
     (given,) = mailer.given
     assert (given.tries, given.retry_at) == (0, None)
 
