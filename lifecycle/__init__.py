@@ -54,6 +54,8 @@ from lifecycle.notifications import Accepted, Invited, Left, Notification, Reply
 from lifecycle.table import EMAIL, Row, StateRule, Table, capabilities
 from lifecycle.vocabulary import SYSTEM, Actor, Operation, State, Trigger, Who
 
+__version__ = "0.1.0"
+
 if TYPE_CHECKING:
     from lifecycle.directory import MemoryDirectory
     from lifecycle.mail import parse_email, parse_mail, render
@@ -79,45 +81,40 @@ if TYPE_CHECKING:
     from lifecycle.sinks.memory import MemorySink
     from lifecycle.sinks.tee import TeeSink
     from lifecycle.stores.memory import MemoryStore
-
-__version__ = "0.1.0"
-
-# Whoever only steps interactions does not wait for the import of mail, anyio and adapters.
-_LATER = {
-    "MemoryDirectory": "lifecycle.directory",
-    "parse_email": "lifecycle.mail",
-    "parse_mail": "lifecycle.mail",
-    "render": "lifecycle.mail",
-    "MaildirMailer": "lifecycle.mailers.maildir",
-    "MemoryMailer": "lifecycle.mailers.memory",
-    "Answer": "lifecycle.ports",
-    "Clock": "lifecycle.ports",
-    "Committed": "lifecycle.ports",
-    "ContentStore": "lifecycle.ports",
-    "Directory": "lifecycle.ports",
-    "Ids": "lifecycle.ports",
-    "MailAnswer": "lifecycle.ports",
-    "Mailer": "lifecycle.ports",
-    "Sink": "lifecycle.ports",
-    "Store": "lifecycle.ports",
-    "Agent": "lifecycle.records",
-    "Commit": "lifecycle.records",
-    "Delivery": "lifecycle.records",
-    "Entry": "lifecycle.records",
-    "Outcome": "lifecycle.records",
-    "Outgoing": "lifecycle.records",
-    "Stream": "lifecycle.records",
-    "Lifecycle": "lifecycle.service",
-    "Settings": "lifecycle.settings",
-    "CallbackSink": "lifecycle.sinks.callback",
-    "JsonLinesSink": "lifecycle.sinks.jsonl",
-    "MemorySink": "lifecycle.sinks.memory",
-    "TeeSink": "lifecycle.sinks.tee",
-    "MemoryStore": "lifecycle.stores.memory",
-}
-
-
-if not TYPE_CHECKING:  # a type checker would take every misspelt name for one of these
+else:
+    # Whoever only steps interactions does not wait for the import of mail, anyio and adapters.
+    _LATER = {
+        "MemoryDirectory": "lifecycle.directory",
+        "parse_email": "lifecycle.mail",
+        "parse_mail": "lifecycle.mail",
+        "render": "lifecycle.mail",
+        "MaildirMailer": "lifecycle.mailers.maildir",
+        "MemoryMailer": "lifecycle.mailers.memory",
+        "Answer": "lifecycle.ports",
+        "Clock": "lifecycle.ports",
+        "Committed": "lifecycle.ports",
+        "ContentStore": "lifecycle.ports",
+        "Directory": "lifecycle.ports",
+        "Ids": "lifecycle.ports",
+        "MailAnswer": "lifecycle.ports",
+        "Mailer": "lifecycle.ports",
+        "Sink": "lifecycle.ports",
+        "Store": "lifecycle.ports",
+        "Agent": "lifecycle.records",
+        "Commit": "lifecycle.records",
+        "Delivery": "lifecycle.records",
+        "Entry": "lifecycle.records",
+        "Outcome": "lifecycle.records",
+        "Outgoing": "lifecycle.records",
+        "Stream": "lifecycle.records",
+        "Lifecycle": "lifecycle.service",
+        "Settings": "lifecycle.settings",
+        "CallbackSink": "lifecycle.sinks.callback",
+        "JsonLinesSink": "lifecycle.sinks.jsonl",
+        "MemorySink": "lifecycle.sinks.memory",
+        "TeeSink": "lifecycle.sinks.tee",
+        "MemoryStore": "lifecycle.stores.memory",
+    }
 
     def __getattr__(name: str) -> Any:
         if name not in _LATER:
