@@ -19,7 +19,8 @@ from lifecycle.vocabulary import SYSTEM, Actor, Who
 
 def counted_for(interaction: Interaction) -> set[str]:
     """The agents whose load an interaction is part of: who holds it, who transferred it."""
-    return {interaction.agent_id, interaction.transfer_origin} - {None}  # type: ignore[return-value]  # mypy does not follow the subtraction
+    agents = (interaction.agent_id, interaction.transfer_origin)
+    return {agent_id for agent_id in agents if agent_id is not None}
 
 
 class Batch:
