@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from lifecycle.mail import parse_email, parse_mail, render
     from lifecycle.mailers.maildir import MaildirMailer
     from lifecycle.mailers.memory import MemoryMailer
+    from lifecycle.mailers.smtp import SmtpMailer
     from lifecycle.ports import (
         Answer,
         Clock,
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
     from lifecycle.sinks.memory import MemorySink
     from lifecycle.sinks.tee import TeeSink
     from lifecycle.stores.memory import MemoryStore
+    from lifecycle.stores.sqlite import SqliteStore
 else:
     # Whoever only steps interactions does not wait for the import of mail, anyio and adapters.
     _LATER = {
@@ -90,6 +92,7 @@ else:
         "render": "lifecycle.mail",
         "MaildirMailer": "lifecycle.mailers.maildir",
         "MemoryMailer": "lifecycle.mailers.memory",
+        "SmtpMailer": "lifecycle.mailers.smtp",
         "Answer": "lifecycle.ports",
         "Clock": "lifecycle.ports",
         "Committed": "lifecycle.ports",
@@ -114,6 +117,7 @@ else:
         "MemorySink": "lifecycle.sinks.memory",
         "TeeSink": "lifecycle.sinks.tee",
         "MemoryStore": "lifecycle.stores.memory",
+        "SqliteStore": "lifecycle.stores.sqlite",
     }
 
     def __getattr__(name: str) -> Any:
@@ -175,6 +179,7 @@ __all__ = [
     "render",
     "MaildirMailer",
     "MemoryMailer",
+    "SmtpMailer",
     "Accepted",
     "Invited",
     "Left",
@@ -204,6 +209,7 @@ __all__ = [
     "MemorySink",
     "TeeSink",
     "MemoryStore",
+    "SqliteStore",
     "EMAIL",
     "Row",
     "StateRule",

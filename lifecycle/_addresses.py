@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 _QUOTED = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 # A backslash takes the next character with it in all alternatives. So a quote that nothing
@@ -31,6 +32,7 @@ _PAIR = re.compile(r"\\(.)", re.DOTALL)
 _PLAIN_NAME = re.compile(r"(?:[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]|[^\x00-\xa0])+")
 
 
+@lru_cache(maxsize=1024)
 def split_addresses(text: str) -> tuple[str, ...]:
     """Split an address list into one string per address.
 
@@ -109,6 +111,16 @@ def bare_address(address: str) -> str:
     """
     local, at, domain = address_parts(address)[1].rpartition("@")
     return local + at + domain.lower()
+
+
+def senders(*lists: str) -> tuple[str, ...]:
+    """The bare addresses in some address lists in small letters, each once: who wrote a mail.
+
+    Arguments:
+        lists: its From and its Reply-To.
+    """
+    found = (bare_address(one).lower() for text in lists for one in split_addresses(text))
+    return tuple(dict.fromkeys(filter(None, found)))
 
 
 def format_address(name: str, address: str) -> str:

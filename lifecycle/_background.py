@@ -19,6 +19,8 @@ _log = logging.getLogger("lifecycle.service")
 _GLANCE = 1.0
 """Seconds after which a waiting timer looks at the clock again, in case it was set, and after
 which what failed is tried again."""
+_PRUNING = 60.0
+"""Seconds between two looks for what is too old to be kept."""
 
 
 Claim: TypeAlias = Callable[[int], Awaitable[list[Piece]]]
@@ -32,9 +34,11 @@ class Background:
 
     Arguments:
         clock: the one source of time.
-        store: says when something is due.
+        store: says when something can be delivered or mailed.
         relay: what deliveries and mails are carried on by.
         fire_due: does what is due, and says how much it was.
+        next_time: says when something is due next.
+        prune: forgets what is old.
         concurrency: to how many agents is delivered, and how many mails are sent, at a time.
     """
 
@@ -45,20 +49,28 @@ class Background:
         store: Store,
         relay: Relay,
         fire_due: Callable[[], Awaitable[int]],
+        next_time: Asked,
+        prune: Callable[[], Awaitable[int]],
         concurrency: int,
     ) -> None:
         self._clock = clock
-        self._store = store
         self._fire_due = fire_due
+        self._next_time = next_time
+        self._prune = prune
         self._timers_changed = anyio.Event()
         self._carriers = [
-            _Carriers(self._wait, relay.claim_streams, store.next_delivery, concurrency),
-            _Carriers(self._wait, relay.claim_mails, store.next_mail, concurrency),
-        ][: 2 if relay.has_mailer else 1]
+            _Carriers(self._wait, claim, next_try, concurrency)
+            for there, claim, next_try in (
+                (relay.has_sink, relay.claim_streams, store.next_delivery),
+                (relay.has_mailer, relay.claim_mails, store.next_mail),
+            )
+            if there
+        ]
 
     def start(self, tasks: anyio.abc.TaskGroup) -> None:
         """Start them in a task group, which ends them when it is cancelled."""
         tasks.start_soon(_keep, self._fire)
+        tasks.start_soon(_keep, self._forget)
         for carriers in self._carriers:
             tasks.start_soon(carriers.keep)
 
@@ -77,7 +89,12 @@ class Background:
         if await self._fire_due():
             await anyio.lowlevel.checkpoint()
         else:
-            await self._wait(self._timers_changed, await self._store.next_deadline())
+            await self._wait(self._timers_changed, await self._next_time())
+
+    async def _forget(self) -> None:
+        """Forget what is old, and look again after a while."""
+        await self._prune()
+        await anyio.sleep(_PRUNING)
 
     async def _wait(self, changed: anyio.Event, until: datetime | None) -> None:
         """Wait for an event or a time, by the monotonic clock but never past a clock that jumps."""

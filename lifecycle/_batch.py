@@ -5,14 +5,27 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-import attrs
-
+from lifecycle._recent import Reads
 from lifecycle.codec import encode
 from lifecycle.engine import Step, is_waiting
 from lifecycle.errors import AgentAtCapacity, AgentNotReady
 from lifecycle.interaction import Interaction
-from lifecycle.ports import Store
-from lifecycle.records import Agent, Commit, Content, Delivery, Entry, Outcome, Outgoing, Saved
+from lifecycle.records import (
+    Agent,
+    Commit,
+    Content,
+    Delivery,
+    Entry,
+    Invitable,
+    Outcome,
+    Outgoing,
+    Saved,
+    changed_agent,
+    make_commit,
+    make_delivery,
+    make_entry,
+    make_saved,
+)
 from lifecycle.table import Table
 from lifecycle.vocabulary import SYSTEM, Actor, Who
 
@@ -27,10 +40,11 @@ class Batch:
     """Collects what is to be committed at one time, reading the agents that it concerns."""
 
     def __init__(
-        self, store: Store, at: datetime, *, table: Table, documented_only: bool = False
+        self, reads: Reads, at: datetime, *, table: Table, documented_only: bool = False
     ) -> None:
         self.at = at
-        self._store = store
+        self.reads = reads
+        """Where agents and interactions are read."""
         self._table = table
         self._documented_only = documented_only
         self._agents: dict[str, Agent] = {}
@@ -39,17 +53,19 @@ class Batch:
         self._saved: dict[str, Saved] = {}
         self._entries: list[Entry] = []
         self._deliveries: list[Delivery] = []
+        self._invitable: list[Invitable] = []
+        self._linked: list[tuple[str, str]] = []
 
     async def agent(self, agent_id: str) -> Agent:
         """The agent as this batch leaves it."""
         if agent_id not in self._agents:
-            stored = await self._store.agent(agent_id)
+            stored = await self.reads.agent(agent_id)
             self._agents[agent_id] = self._read[agent_id] = stored or Agent(id=agent_id)
         return self._agents[agent_id]
 
     async def change_agent(self, agent_id: str, **changes: Any) -> Agent:
         """Give fields of an agent new values."""
-        agent = attrs.evolve(await self.agent(agent_id), **changes)
+        agent = changed_agent(await self.agent(agent_id), **changes)
         self._agents[agent_id] = agent
         return agent
 
@@ -57,11 +73,19 @@ class Batch:
         """Count an agent that was read as changed, so that others see a new version."""
         self._touched.add(agent_id)
 
+    def expect_invitable(self, agent_id: str, backlog: int) -> None:
+        """Commit only where the agent's deliveries have not stopped, and not too many wait."""
+        self._invitable.append(Invitable(agent_id=agent_id, backlog=backlog))
+
+    def link(self, content_id: str, interaction_id: str) -> None:
+        """Give content to an interaction."""
+        self._linked.append((content_id, interaction_id))
+
     def submitted(self, interaction: Interaction) -> None:
         """Add a new interaction."""
         self._save(interaction, None)
         self._entries.append(
-            Entry(
+            make_entry(
                 interaction_id=interaction.id,
                 version=interaction.version,
                 at=self.at,
@@ -78,8 +102,14 @@ class Batch:
         """Add a step: the value, its history, its delivery, and the loads that it changes."""
         after = step.interaction
         self._save(after, before.version)
+        was, is_ = counted_for(before), counted_for(after)
+        for agent_id in sorted(was ^ is_):
+            agent = await self.agent(agent_id)
+            await self.change_agent(agent_id, load=agent.load + (1 if agent_id in is_ else -1))
+        if step.row.who is Who.INVITED_AGENT and isinstance(actor, str):
+            await self.change_agent(actor, missed=0)
         self._entries.append(
-            Entry(
+            make_entry(
                 interaction_id=after.id,
                 version=after.version,
                 at=self.at,
@@ -89,26 +119,20 @@ class Batch:
                 dest=after.state,
                 offer=after.offer,
                 agent_id=step.agent_id,
+                sequence=await self._deliver(step),
             )
         )
-        was, is_ = counted_for(before), counted_for(after)
-        for agent_id in sorted(was ^ is_):
-            agent = await self.agent(agent_id)
-            await self.change_agent(agent_id, load=agent.load + (1 if agent_id in is_ else -1))
-        if step.row.who is Who.INVITED_AGENT and isinstance(actor, str):
-            await self.change_agent(actor, missed=0)
-        await self._deliver(step)
 
-    async def _deliver(self, step: Step) -> None:
+    async def _deliver(self, step: Step) -> int | None:
         after, agent_id = step.interaction, step.agent_id
         if agent_id is None:
-            return
+            return None
         if self._documented_only and not self._table.by_name[after.state].documented:
-            return
+            return None
         agent = await self.agent(agent_id)
         agent = await self.change_agent(agent_id, sequence=agent.sequence + 1)
         self._deliveries.append(
-            Delivery(
+            make_delivery(
                 agent_id=agent_id,
                 sequence=agent.sequence,
                 interaction_id=after.id,
@@ -118,12 +142,14 @@ class Batch:
                 payload=encode(step.notification),
             )
         )
+        return agent.sequence
 
     def _save(self, interaction: Interaction, expected: int | None) -> None:
-        self._saved[interaction.id] = Saved(
+        self._saved[interaction.id] = make_saved(
             interaction=interaction,
             expected=expected,
             waiting=is_waiting(interaction, self._table),
+            finished=self._table.by_name[interaction.state].final,
         )
 
     def latest(self, interaction_id: str) -> Interaction:
@@ -133,7 +159,9 @@ class Batch:
     def stored_agent(self, agent_id: str) -> Agent:
         """An agent, who has been read, as the commit stores it: of the next version if changed."""
         agent = self._agents[agent_id]
-        return attrs.evolve(agent, version=agent.version + self._is_changed(agent_id))
+        if not self._is_changed(agent_id):
+            return agent
+        return changed_agent(agent, version=agent.version + 1)
 
     def _is_changed(self, agent_id: str) -> bool:
         return agent_id in self._touched or self._agents[agent_id] != self._read[agent_id]
@@ -146,7 +174,7 @@ class Batch:
         outcome: Outcome | None = None,
     ) -> Commit:
         """What has been collected; agents that change are held to the version that was read."""
-        return Commit(
+        return make_commit(
             at=self.at,
             interactions=tuple(self._saved.values()),
             agents=tuple(self.stored_agent(id) for id in self._agents if self._is_changed(id)),
@@ -154,6 +182,8 @@ class Batch:
             deliveries=tuple(self._deliveries),
             outgoing=outgoing,
             contents=contents,
+            linked=tuple(self._linked),
+            invitable=tuple(self._invitable),
             outcome=outcome,
         )
 

@@ -11,8 +11,9 @@ import anyio
 import attrs
 import orjson
 
+from lifecycle._recent import Reads, Recent
 from lifecycle.codec import encode_command
-from lifecycle.commands import Command
+from lifecycle.commands import Command, check_name
 from lifecycle.errors import (
     Conflict,
     InternalError,
@@ -20,13 +21,14 @@ from lifecycle.errors import (
     LifecycleError,
     OperationIdReused,
     RaceLost,
+    StoreError,
 )
 from lifecycle.interaction import Interaction, UserData
 from lifecycle.ports import Clock, Store
 from lifecycle.records import Commit, Outcome, Refusal
 
 _T = TypeVar("_T")
-Work: TypeAlias = Callable[[datetime], Awaitable[tuple[Commit | None, _T]]]
+Work: TypeAlias = Callable[[datetime, Reads], Awaitable[tuple[Commit | None, _T]]]
 """Reads, decides, and says what to commit, and what to return once it is committed."""
 
 _TRIES = 1000
@@ -64,7 +66,8 @@ def _canonical(part: object) -> bytes:
     if isinstance(part, bytes):
         return part
     if isinstance(part, Command):
-        part = orjson.loads(encode_command(part))
+        fields = orjson.loads(encode_command(part)).items()
+        part = {key: _number(value) for key, value in fields}
     elif isinstance(part, UserData):
         part = orjson.loads(part.json)
     try:
@@ -73,9 +76,15 @@ def _canonical(part: object) -> bytes:
         return repr(part).encode(errors="surrogatepass")
 
 
+def _number(value: object) -> object:
+    """The same for 30 and 30.0 seconds."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _check_operation_id(value: object) -> None:
     if not isinstance(value, str) or not value:
         raise InvalidParameter("must be a string, not empty", path="$.operationId", value=value)
+    check_name("$.operationId", value)
 
 
 class Committer:
@@ -97,6 +106,7 @@ class Committer:
             unsure: called where nobody can say whether a commit was made.
         """
         self._store = store
+        self._recent = Recent(store)
         self._clock = clock
         self._committed = committed
         self._unsure = unsure
@@ -107,15 +117,31 @@ class Committer:
 
         Raises what the work raises, and `RaceLost` where others are faster all the time.
         """
+        done, result = await self._try_recent(work)
         for _ in range(_TRIES):
-            commit, result = await work(self._clock.now().astimezone(UTC))
-            try:
-                if commit is not None:
-                    await self._commit(commit)
-            except Conflict:
-                continue
-            return result
+            if done:
+                return result  # type: ignore[return-value]  # it is one where it is done
+            commit, result = await work(self._clock.now().astimezone(UTC), self._recent.fresh)
+            done = await self._stored(commit)
         raise RaceLost("others were faster every time", value=_TRIES)
+
+    async def _try_recent(self, work: Work[_T]) -> tuple[bool, _T | None]:
+        """Do work from what is known here; only what is then committed is to be believed."""
+        try:
+            commit, result = await work(self._clock.now().astimezone(UTC), self._recent)
+        except InternalError:
+            raise
+        except LifecycleError:
+            return False, None
+        return commit is not None and await self._stored(commit), result
+
+    async def _stored(self, commit: Commit | None) -> bool:
+        try:
+            if commit is not None:
+                await self._commit(commit)
+        except Conflict:
+            return False
+        return True
 
     async def run_once(self, work: Work[Interaction], request: Request | None) -> Interaction:
         """Do work on behalf of a request: the same request again gives the first outcome.
@@ -137,17 +163,20 @@ class Committer:
     async def _first(self, work: Work[Interaction], request: Request) -> Interaction:
         refused: list[LifecycleError] = []
 
-        async def recorded(at: datetime) -> tuple[Commit | None, Outcome]:
+        async def recorded(at: datetime, reads: Reads) -> tuple[Commit | None, Outcome]:
             refused.clear()
-            known = await self._store.outcome(request.operation_id)
+            # first as if the id were new: where it is not, the commit conflicts
+            known = None if reads is self._recent else await self._outcome(request)
             if known is not None:
                 return None, known
             new = Outcome(operation_id=request.operation_id, fingerprint=request.fingerprint, at=at)
             try:
-                commit, interaction = await work(at)
+                commit, interaction = await work(at, reads)
             except InternalError:
                 raise
             except LifecycleError as error:
+                if reads is self._recent:
+                    raise
                 refused.append(error)
                 new = attrs.evolve(new, refusal=Refusal.of(error))
                 return Commit(at=at, outcome=new), new
@@ -169,14 +198,20 @@ class Committer:
             raise InternalError("an outcome says nothing", value=request.operation_id)
         return outcome.interaction
 
+    async def _outcome(self, request: Request) -> Outcome | None:
+        return await self._store.outcome(request.operation_id)
+
     async def _commit(self, commit: Commit) -> None:
         # What was committed must be told, even where the caller has been cancelled meanwhile.
         with anyio.CancelScope(shield=True):
             try:
                 await self._store.commit(commit)
-            except LifecycleError:
+            except LifecycleError as error:
+                if isinstance(error, StoreError):
+                    self._unsure()
                 raise
             except BaseException:
                 self._unsure()  # it may have been committed all the same
                 raise
+            self._recent.committed(commit)
             self._committed(commit)

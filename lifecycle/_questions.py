@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lifecycle._housekeeping import person
 from lifecycle._requests import no_such_interaction
 from lifecycle.commands import check_name
 from lifecycle.errors import NotFound
@@ -31,9 +32,23 @@ class Questions:
         await self.get(interaction_id)
         return await self._store.history(interaction_id)
 
-    async def waiting(self, queue: str | None = None) -> tuple[Interaction, ...]:
-        """What waits to be offered, oldest first; of all queues where none is named."""
-        return await self._store.waiting(queue)
+    async def waiting(
+        self, queue: str | None = None, *, limit: int | None = None
+    ) -> tuple[Interaction, ...]:
+        """What waits to be offered, oldest first; of all queues where none is named.
+
+        Arguments:
+            queue: only what waits in this queue.
+            limit: how many at most; None for all.
+        """
+        return await self._store.waiting(queue, limit=limit)
+
+    async def of_person(self, address: str) -> tuple[str, ...]:
+        """The ids of interactions whose mail is from an address, oldest first.
+
+        Raises `InvalidParameter` for what is not one address.
+        """
+        return await self._store.of_person(person(address))
 
     async def interactions_of(self, agent_id: str) -> tuple[Interaction, ...]:
         """What an agent holds, oldest first."""

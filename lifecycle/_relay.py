@@ -36,7 +36,7 @@ class Relay:
         self,
         worker: str,
         store: Store,
-        sink: Sink,
+        sink: Sink | None,
         mailer: Mailer | None,
         clock: Clock,
         settings: Settings,
@@ -50,18 +50,25 @@ class Relay:
         self._settings = settings
 
     @property
+    def has_sink(self) -> bool:
+        """Whether there is a sink to hand deliveries to."""
+        return self._sink is not None
+
+    @property
     def has_mailer(self) -> bool:
         """Whether there is a mailer to hand mail to."""
         return self._mailer is not None
 
     async def claim_streams(self, limit: int) -> list[Piece]:
-        """Claim the streams of up to `limit` agents.
+        """Claim the streams of up to `limit` agents; none where there is no sink.
 
         Returns: functions that deliver what is due in one stream, and return how much it was.
         """
+        if self._sink is None:
+            return []
         at, until, claim = self._lease()
         streams = await self._store.claim(claim, at, until, limit)
-        return [partial(self._deliver, stream, claim, until) for stream in streams]
+        return [partial(self._deliver, self._sink, stream, claim, until) for stream in streams]
 
     async def claim_mails(self, limit: int) -> list[Piece]:
         """Claim up to `limit` mails; none where there is no mailer.
@@ -85,7 +92,7 @@ class Relay:
         """Whether a lease lasts at least as long as the sink or mailer may take."""
         return self._clock.now() + self._settings.sink_timeout <= until
 
-    async def _deliver(self, stream: Stream, claim: str, until: datetime) -> int:
+    async def _deliver(self, sink: Sink, stream: Stream, claim: str, until: datetime) -> int:
         """Hand over what is due in a stream, in order, and give the stream back."""
         start = stream.delivered
         try:
@@ -93,7 +100,7 @@ class Relay:
             for delivery in batch:
                 if not self._has_time(until):
                     break
-                offer = partial(self._sink.deliver, delivery)
+                offer = partial(sink.deliver, delivery)
                 answer = await self._ask(offer, Answer, _fields(delivery))
                 if answer is Answer.DELIVERED:
                     stream = attrs.evolve(

@@ -1,7 +1,7 @@
 """L5. What each request reads, checks and commits (semantics 2a, 5, 6, 9).
 
-Every method takes the time and returns what to commit and what to answer; the committer
-carries it out, and calls it again where somebody else was faster.
+Every method takes the time and where to read, and returns what to commit and what to answer;
+the committer carries it out, and calls it again where somebody else was faster.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cache
-from typing import Any, TypeAlias
+from typing import Any
 
 from lifecycle import engine
 from lifecycle._batch import Batch, check_invitable, counted_for
+from lifecycle._recent import Reads
+from lifecycle._possible import check_possible
 from lifecycle._replies import outgoing_mail
 from lifecycle.commands import (
     Command,
@@ -39,7 +41,7 @@ from lifecycle.errors import (
 from lifecycle.interaction import Attachment, Email, Interaction
 from lifecycle.mail import parse_mail
 from lifecycle.ports import ContentStore, Directory, Ids, Store
-from lifecycle.records import Agent, Commit, Content, Outgoing
+from lifecycle.records import Agent, Commit, Content, Due, Outgoing
 from lifecycle.settings import Settings
 from lifecycle.table import Row, Table
 from lifecycle.vocabulary import SYSTEM, Actor, Who
@@ -50,8 +52,6 @@ NO_SESSION = "NoSession"
 """The reason of an agent whose last session has been gone for too long."""
 
 
-IsThere: TypeAlias = Callable[[str], bool]
-"""Whether an agent has a session."""
 _OWNED = re.compile(r"^(?P<id>\w+?)(?:RAW|A[0-9]+)$")
 """The ids of content that came with a mail: the raw mail, and its attachments."""
 
@@ -85,6 +85,7 @@ class Requests:
     async def submit(
         self,
         at: datetime,
+        reads: Reads,
         *,
         email: Email | bytes,
         id: str | None,
@@ -96,42 +97,46 @@ class Requests:
         contents: list[Content] = []
         if isinstance(email, bytes):
             parsed = parse_mail(email, id_prefix=new_id)
-            contents = [Content(id=key, data=data) for key, data in parsed.contents.items()]
-            contents.append(Content(id=raw_mail_id(new_id), data=email))
+            parts = {**parsed.contents, raw_mail_id(new_id): email}
+            contents = [Content(id=key, data=data, owner=new_id) for key, data in parts.items()]
             email = parsed.email
         interaction = engine.submit(email, id=new_id, queue=queue, at=at, table=self._table, **rest)
         if queue is not None and not self._directory.has_queue(queue):
             raise NotFound("there is no such queue", path="$.queue", value=queue)
-        if await self._store.interaction(new_id) is not None:
+        if await reads.interaction(new_id) is not None:
             raise AlreadyExists("another interaction has this id", interaction_id=new_id)
         if not self._contents_in_store:
             for content in contents:
-                await self._contents.put(content.id, content.data)
+                await self._contents.put(content.id, content.data, at)
             contents = []
-        batch = self._batch(at)
+        batch = self._batch(at, reads)
         batch.submitted(interaction)
         return batch.commit(contents=tuple(contents)), interaction
 
     async def perform(
-        self, at: datetime, *, interaction_id: str, command: Command, actor: Actor
+        self, at: datetime, reads: Reads, *, interaction_id: str, command: Command, actor: Actor
     ) -> tuple[Commit, Interaction]:
         """One step, asked for by an agent or the system."""
         check_name("$.id", interaction_id)
-        before = await self._store.interaction(interaction_id)
+        before = await reads.interaction(interaction_id)
         if before is None:
             raise no_such_interaction(interaction_id)
-        batch = self._batch(at)
+        check_possible(before, self._table)
+        batch = self._batch(at, reads)
         outgoing = await self._step(batch, before, command, actor)
         return batch.commit(outgoing=outgoing), batch.latest(interaction_id)
 
-    async def expire(self, at: datetime, *, due: Interaction) -> tuple[Commit | None, bool]:
-        """What the deadline of `due` brings, unless version or deadline have changed (5)."""
-        before = await self._store.interaction(due.id)
+    async def expire(self, at: datetime, reads: Reads, *, due: Due) -> tuple[Commit | None, bool]:
+        """What a deadline brings, unless version or deadline have changed (5)."""
+        before = await reads.interaction(due.interaction_id)
         if before is None or (before.version, before.deadline) != (due.version, due.deadline):
             return None, False
-        refused: LifecycleError = InternalError("nothing follows", interaction_id=due.id)
+        check_possible(before, self._table)
+        refused: LifecycleError = InternalError(
+            "nothing follows", interaction_id=due.interaction_id
+        )
         for command in engine.expiry(before, self._table):
-            batch = self._batch(at)
+            batch = self._batch(at, reads)
             try:
                 outgoing = await self._step(batch, before, command, SYSTEM)
             except InternalError:
@@ -143,51 +148,42 @@ class Requests:
             return batch.commit(outgoing=outgoing), True
         raise refused
 
-    async def ready(self, at: datetime, *, agent_id: str) -> tuple[Commit, Agent]:
+    async def ready(self, at: datetime, reads: Reads, *, agent_id: str) -> tuple[Commit, Agent]:
         """The media channel is `Ready`; presence runs out where there is no session."""
         self._capacity(agent_id)
-        batch = self._batch(at)
+        batch = self._batch(at, reads)
         gone = (await batch.agent(agent_id)).gone
         away_at = self._away_at(at) if gone else None
         await batch.change_agent(agent_id, ready=True, reason=None, missed=0, away_at=away_at)
         return batch.commit(), batch.stored_agent(agent_id)
 
     async def not_ready(
-        self, at: datetime, *, agent_id: str, reason: str | None
+        self, at: datetime, reads: Reads, *, agent_id: str, reason: str | None
     ) -> tuple[Commit, Agent]:
         """The media channel is `NotReady`, and the pending offers are revoked."""
         self._capacity(agent_id)
-        batch = self._batch(at)
+        batch = self._batch(at, reads)
         await self._make_not_ready(batch, agent_id, reason)
         return batch.commit(), batch.stored_agent(agent_id)
 
-    async def leave(
-        self, at: datetime, *, agent_id: str, is_there: IsThere
-    ) -> tuple[Commit | None, None]:
-        """The last session ended: presence runs out after its timeout."""
-        batch = self._batch(at)
+    async def attend(
+        self, at: datetime, reads: Reads, *, agent_id: str, worker: str, count: Callable[[], int]
+    ) -> tuple[Commit, None]:
+        """An agent has `count` sessions with a process: after the last one presence runs out."""
+        batch = self._batch(at, reads)
         agent = await batch.agent(agent_id)
-        if is_there(agent_id):
-            return None, None  # has come back meanwhile
-        away_at = self._away_at(at) if agent.ready else None
-        await batch.change_agent(agent_id, gone=True, away_at=away_at)
+        batch.touch(agent_id)  # also where nothing changes: the count may be an older one
+        others = [name for name in agent.sessions if name != worker]
+        sessions = tuple(sorted(others + [worker] * count()))
+        away_at = self._away_at(at) if agent.ready and not sessions else None
+        await batch.change_agent(agent_id, sessions=sessions, gone=not sessions, away_at=away_at)
         return batch.commit(), None
 
-    async def come(self, at: datetime, *, agent_id: str) -> tuple[Commit, None]:
-        """A session began: presence does not run out any more."""
-        batch = self._batch(at)
-        await batch.agent(agent_id)
-        batch.touch(agent_id)  # so that a `leave` that is on its way is refused, and looks again
-        await batch.change_agent(agent_id, gone=False, away_at=None)
-        return batch.commit(), None
-
-    async def gone(
-        self, at: datetime, *, due: Agent, is_there: IsThere
-    ) -> tuple[Commit | None, bool]:
+    async def gone(self, at: datetime, reads: Reads, *, due: Agent) -> tuple[Commit | None, bool]:
         """Presence has run out, unless the agent has come back since."""
-        batch = self._batch(at)
+        batch = self._batch(at, reads)
         agent = await batch.agent(due.id)
-        if agent.away_at != due.away_at or is_there(due.id):
+        if agent.away_at != due.away_at:
             return None, False
         await self._make_not_ready(batch, due.id, NO_SESSION)
         return batch.commit(), True
@@ -196,10 +192,8 @@ class Requests:
         timeout = self._settings.presence_timeout
         return None if timeout is None else at + timeout
 
-    def _batch(self, at: datetime) -> Batch:
-        return Batch(
-            self._store, at, table=self._table, documented_only=self._settings.documented_only
-        )
+    def _batch(self, at: datetime, reads: Reads) -> Batch:
+        return Batch(reads, at, table=self._table, documented_only=self._settings.documented_only)
 
     async def _step(
         self, batch: Batch, before: Interaction, command: Command, actor: Actor
@@ -218,7 +212,7 @@ class Requests:
             self._check_member(before, step.row, actor)
             if isinstance(command, Invite):
                 await self._check_invited(batch, before, command.agent_id)
-            outgoing = await self._outgoing(step.interaction, command, batch.at)
+            outgoing = await self._outgoing(batch, step.interaction, command)
         except LifecycleError as error:
             error.interaction_id = before.id
             error.state = before.state
@@ -276,23 +270,27 @@ class Requests:
                 agent_id=agent_id,
                 value=self._settings.backlog,
             )
+        batch.expect_invitable(agent_id, self._settings.backlog)
 
     async def _outgoing(
-        self, after: Interaction, command: Command, at: datetime
+        self, batch: Batch, after: Interaction, command: Command
     ) -> tuple[Outgoing, ...]:
         """What leaves for the mailer; also the check of content that is linked."""
         if isinstance(command, LinkAttachment):
-            await self._check_linked(after.id, command.attachment)
+            await self._check_linked(batch.reads, after.id, command.attachment)
+            batch.link(command.attachment.id, after.id)
         if not self._table.by_name[after.state].outgoing or after.draft is None:
             return ()
         ids = [attachment.id for attachment in after.draft.attachments]
         contents = {id: await self._content(id) for id in ids}
-        return (outgoing_mail(after, at=at, contents=contents),)
+        return (outgoing_mail(after, at=batch.at, contents=contents),)
 
-    async def _check_linked(self, interaction_id: str, attachment: Attachment) -> None:
+    async def _check_linked(
+        self, reads: Reads, interaction_id: str, attachment: Attachment
+    ) -> None:
         """Refuse content that is not there, is another interaction's, or has another size."""
         owner = _OWNED.sub(r"\g<id>", attachment.id)
-        if owner not in (attachment.id, interaction_id) and await self._store.interaction(owner):
+        if owner not in (attachment.id, interaction_id) and await reads.interaction(owner):
             raise _no_such_content(attachment.id)
         size = len(await self._content(attachment.id))
         if size != attachment.size:

@@ -11,7 +11,7 @@ import contextlib
 import json
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any, Literal, TypeAlias, TypeVar
@@ -97,6 +97,20 @@ def _unstructure_factory(cls: Any, converter: cattrs.Converter) -> Callable[[Any
 
 
 def _structure_factory(cls: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
+    read = arguments_reader(cls, converter)
+    return lambda value, _: cls(**read(value))
+
+
+def arguments_reader(
+    cls: Any, converter: cattrs.Converter, besides: Collection[str] = ()
+) -> Callable[[Any], dict[str, Any]]:
+    """What reads the arguments of an attrs class from an object strictly.
+
+    Arguments:
+        cls: the class.
+        converter: reads what is not of a plain type.
+        besides: names of fields that come from elsewhere, and are not read.
+    """
     hints = typing.get_type_hints(cls)
     complete = cls in _COMPLETE  # a notification has all of its keys, a command may leave some
     missing = InvalidParameter if complete else MissingParameter
@@ -107,9 +121,10 @@ def _structure_factory(cls: Any, converter: cattrs.Converter) -> Callable[[Any, 
             complete or field.default is attrs.NOTHING,
         )
         for field in attrs.fields(cls)
+        if field.name not in besides
     }
 
-    def structure(value: Any, _: Any) -> Any:
+    def read_arguments(value: Any) -> dict[str, Any]:
         if not isinstance(value, Mapping):
             raise InvalidParameter("must be an object", path="$", value=value)
         for key in value:
@@ -121,9 +136,9 @@ def _structure_factory(cls: Any, converter: cattrs.Converter) -> Callable[[Any, 
                 arguments[name] = _read(read, value[key], f".{key}")
             elif required:
                 raise missing("is required", path=f"$.{key}")
-        return cls(**arguments)
+        return arguments
 
-    return structure
+    return read_arguments
 
 
 _Reader: TypeAlias = Callable[[Any], Any]

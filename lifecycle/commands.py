@@ -10,6 +10,7 @@ refused by the step.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import attrs
@@ -23,6 +24,7 @@ _Check: TypeAlias = "Callable[[str, Any], None]"
 _HEADER_BREAKS = ("\r", "\n", "\0")
 
 
+@cache
 def wire_name(name: str) -> str:
     """The camelCase name that a Python name has on the wire."""
     first, *rest = name.split("_")
@@ -38,10 +40,12 @@ def check_text(path: str, value: object) -> None:
 
 
 def check_name(path: str, value: object) -> None:
-    """Raise `InvalidParameter` for what is no valid text, or empty."""
+    """Raise `InvalidParameter` for what is no valid text, empty, or has a NUL in it."""
     check_text(path, value)
     if not value:
         raise InvalidParameter("must not be empty", path=path, value=value)
+    if "\0" in str(value):  # which no database takes for a name
+        raise InvalidParameter("must not hold a NUL", path=path, value=value)
 
 
 def _header(path: str, value: Any) -> None:

@@ -113,6 +113,8 @@ def submit(
     for name, value in texts.items():
         if value is not None:
             check_text(f"$.{name}", value)
+    if queue is not None and "\0" in queue:
+        raise InvalidParameter("must not hold a NUL", path="$.queue", value=queue)
     lists = {"ourAddresses": our_addresses, "inQueues": in_queues, "outQueues": out_queues}
     for name, values in lists.items():
         _check_texts(values, f"$.{name}")
@@ -146,6 +148,15 @@ def _check_email(email: Any) -> None:
         _check_message_id(email.message_id, "$.email.messageId")
     for index, message_id in enumerate(email.references):
         _check_message_id(message_id, f"$.email.references[{index}]")
+    if email.date is not None:
+        _check_time(email.date, "$.email.date")
+    for name in ("is_auto_reply", "is_delivery_report"):
+        if not isinstance(getattr(email, name), bool):
+            raise InvalidParameter(
+                "must be true or false",
+                path=f"$.email.{wire_name(name)}",
+                value=getattr(email, name),
+            )
     if not isinstance(email.attachments, tuple):
         raise InvalidParameter(
             "must be a tuple", path="$.email.attachments", value=email.attachments
@@ -160,9 +171,9 @@ def _check_message_id(value: Any, path: str) -> None:
         raise InvalidParameter("must be a Message-ID in angle brackets", path=path, value=value)
 
 
-def _check_time(at: Any) -> None:
+def _check_time(at: Any, path: str = "$.at") -> None:
     if not isinstance(at, datetime) or at.tzinfo is None:
-        raise InvalidParameter("must be a time with its zone", path="$.at", value=at)
+        raise InvalidParameter("must be a time with its zone", path=path, value=at)
 
 
 def _check_texts(values: Any, path: str) -> None:

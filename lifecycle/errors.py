@@ -150,6 +150,30 @@ class Conflict(InternalError):
     """
 
 
+class StoreError(InternalError):
+    """A store could not do what it was asked; `value` is what its driver or system said.
+
+    Nothing was changed, unless it is raised while a commit was under way: then nobody can say,
+    and asking again under the same `operationId` tells.
+    """
+
+
+class StoreUnavailable(StoreError):
+    """The store cannot be opened, reached or written to; `path` is its address, if known."""
+
+
+class StoreFull(StoreError):
+    """There is no room for what was to be stored."""
+
+
+class StoreCorrupt(StoreError):
+    """What is stored cannot be right; `path` says where, `value` what stands there."""
+
+
+class SchemaMismatch(StoreError):
+    """The schema is not the one that the code knows; `value` is the version found."""
+
+
 class NotPermitted(LifecycleError):
     """The agent is not the one who may, or lacks the role."""
 

@@ -10,7 +10,17 @@ from typing import Protocol, TypeAlias, runtime_checkable
 import attrs
 
 from lifecycle.interaction import Interaction
-from lifecycle.records import Agent, Commit, Delivery, Entry, Outcome, Outgoing, Stream
+from lifecycle.records import (
+    Agent,
+    Commit,
+    Delivery,
+    Due,
+    Entry,
+    Figures,
+    Outcome,
+    Outgoing,
+    Stream,
+)
 
 
 class Answer(Enum):
@@ -40,6 +50,16 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """The present time, with a time zone."""
+        ...
+
+
+@runtime_checkable
+class Clocked(Protocol):
+    """A store with a clock of its own, which every process that uses it goes by."""
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of the server that it is on."""
         ...
 
 
@@ -77,12 +97,22 @@ class Mailer(Protocol):
 class ContentStore(Protocol):
     """Where the bytes of attachments and raw mails are."""
 
-    async def put(self, id: str, data: bytes) -> None:
-        """Keep bytes under an id; what was there under it is replaced."""
+    async def put(self, id: str, data: bytes, at: datetime) -> None:
+        """Keep bytes under an id; what was there under it is replaced.
+
+        Arguments:
+            id: the id.
+            data: the bytes.
+            at: now; what nobody links may be forgotten after a while.
+        """
         ...
 
     async def content(self, id: str) -> bytes | None:
         """The bytes under an id, None where there are none."""
+        ...
+
+    async def delete(self, id: str) -> None:
+        """Forget the bytes under an id, where there are any."""
         ...
 
 
@@ -118,17 +148,38 @@ class Store(Protocol):
     """What keeps interactions, agents, deliveries and outgoing mail.
 
     Every method may be called concurrently. What `commit` has returned from is durable, as far
-    as the store promises it, and seen by every later call.
+    as the store promises it, and seen by every later call. A method of a store that cannot do
+    what it is asked raises a `StoreError`, and never an error of its driver's own. Times are
+    given and returned with a time zone, and kept to the microsecond.
+
+    Lists of interactions leave out what cannot be read any more, with an error in the log; to
+    ask for one of those raises `StoreCorrupt`.
     """
+
+    async def aclose(self) -> None:
+        """Give back what the store holds. Nothing may be asked of it afterwards."""
+        ...
+
+    def watch(self, changed: Callable[[], None] | None) -> None:
+        """Have a function called whenever somebody else may have committed.
+
+        Commits through another object of the store, in this process or another, are somebody
+        else's. The function is called in the event loop that `watch` was called in, perhaps more
+        often than needed, and must not block; None ends it.
+        """
+        ...
 
     async def commit(self, commit: Commit) -> None:
         """Commit everything that is in `commit`, or nothing.
 
         A store may carry out the commits of several callers in one transaction of its own; each
-        is still all or nothing.
+        is still all or nothing. The content of an interaction that is erased goes: its mail, its
+        contents, its thread and its person; the interactions and refusals that outcomes hold of
+        it are replaced by what is left.
 
         Raises `Conflict` where the stored version of an interaction or agent is not the expected
-        one, or an outcome is stored under the operation id already; nothing is changed then.
+        one, an outcome is stored under the operation id already, or a stream is not `Invitable`;
+        nothing is changed then.
         """
         ...
 
@@ -136,12 +187,23 @@ class Store(Protocol):
         """The latest value of an interaction, None where there is none."""
         ...
 
+    async def ids(self, after: str, limit: int) -> tuple[str, ...]:
+        """The ids of interactions that sort after `after`, in order, at most `limit`."""
+        ...
+
     async def history(self, id: str) -> tuple[Entry, ...]:
         """All entries of an interaction, oldest first."""
         ...
 
-    async def waiting(self, queue: str | None = None) -> tuple[Interaction, ...]:
-        """What waits to be offered, oldest submission first; all queues where none is named."""
+    async def waiting(
+        self, queue: str | None = None, *, limit: int | None = None
+    ) -> tuple[Interaction, ...]:
+        """What waits to be offered, oldest submission first.
+
+        Arguments:
+            queue: only what waits in this queue; None for all queues.
+            limit: how many at most; None for all.
+        """
         ...
 
     async def held_by(self, agent_id: str) -> tuple[Interaction, ...]:
@@ -159,12 +221,24 @@ class Store(Protocol):
         """
         ...
 
-    async def due(self, at: datetime, limit: int) -> tuple[Interaction, ...]:
-        """Interactions whose deadline is at or before `at`, earliest first, at most `limit`."""
+    async def of_person(self, address: str) -> tuple[str, ...]:
+        """The ids of interactions whose mail is from an address, oldest submission first.
+
+        Arguments:
+            address: a bare address, as `senders` has it.
+        """
+        ...
+
+    async def due(self, at: datetime, until: datetime, limit: int) -> tuple[Due, ...]:
+        """Take deadlines at or before `at`, earliest first, at most `limit`.
+
+        What was taken is not found again before `until`, by anybody, unless the interaction has
+        changed: whoever took it has so long to do what it brings.
+        """
         ...
 
     async def next_deadline(self) -> datetime | None:
-        """The earliest deadline of an interaction, or `away_at` of an agent; None for none."""
+        """The earliest time at which there is something due, away or lapsed; None for none."""
         ...
 
     async def agent(self, id: str) -> Agent | None:
@@ -175,8 +249,27 @@ class Store(Protocol):
         """All stored agents, by id."""
         ...
 
-    async def away(self, at: datetime, limit: int) -> tuple[Agent, ...]:
-        """Agents whose `away_at` is at or before `at`, earliest first, at most `limit`."""
+    async def away(self, at: datetime, until: datetime, limit: int) -> tuple[Agent, ...]:
+        """Take agents whose `away_at` is at or before `at`, earliest first, as `due` does."""
+        ...
+
+    async def renew(self, worker: str, until: datetime) -> bool:
+        """Say that a process is alive until a time, or longer.
+
+        Returns: whether it was known. One that is new is known from here on.
+        """
+        ...
+
+    async def lapsed(self, at: datetime) -> tuple[str, ...]:
+        """The processes that were alive until `at` or before, and not longer."""
+        ...
+
+    async def sessions_of(self, worker: str) -> tuple[Agent, ...]:
+        """The agents who have sessions with a process, by id."""
+        ...
+
+    async def forget(self, worker: str) -> None:
+        """Forget a process."""
         ...
 
     async def outcome(self, operation_id: str) -> Outcome | None:
@@ -199,7 +292,8 @@ class Store(Protocol):
         `worker` is a name that only this claim has. Those are streams with an undelivered
         delivery that are neither parked nor absent, whose
         `retry_at` has come, and that no other worker has. They are the worker's until `until` or
-        until it gives them back by `progress`. Oldest undelivered delivery first.
+        until it gives them back by `progress`. By the time of the oldest undelivered delivery,
+        then by agent id.
         """
         ...
 
@@ -215,7 +309,8 @@ class Store(Protocol):
     async def change_stream(self, agent_id: str, change: Callable[[Stream], Stream]) -> Stream:
         """Change a stream whoever has it, as one step, and return the new value.
 
-        `change` may be called again; what it raises comes out, and nothing is changed then.
+        `change` may be called again, in any thread; what it raises comes out, and nothing is
+        changed then.
         """
         ...
 
@@ -259,6 +354,35 @@ class Store(Protocol):
 
     async def next_mail(self) -> datetime | None:
         """The earliest time at which a mail can be claimed, as `next_delivery`."""
+        ...
+
+    async def finished(self, before: datetime, limit: int) -> tuple[str, ...]:
+        """Ids of interactions that ended before a time and have no mail on its way; some."""
+        ...
+
+    async def remove(self, ids: Collection[str]) -> None:
+        """Forget interactions with all that belongs to them, but not their deliveries."""
+        ...
+
+    async def prune(
+        self, *, deliveries: datetime, outcomes: datetime, contents: datetime, limit: int
+    ) -> int:
+        """Forget what is old, at most `limit` of each kind, and say how much it was.
+
+        Arguments:
+            deliveries: those from before this time that the sink has; the first ones of a log.
+            outcomes: those from before this time.
+            contents: those put before this time that no interaction owns.
+            limit: how many of each kind at most.
+        """
+        ...
+
+    async def figures(self, at: datetime) -> Figures:
+        """What there is to do."""
+        ...
+
+    async def faults(self) -> tuple[str, ...]:
+        """What the store itself finds wrong with how it keeps things, one sentence each."""
         ...
 
 

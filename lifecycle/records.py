@@ -9,6 +9,7 @@ import attrs
 import orjson
 
 from lifecycle import errors
+from lifecycle._values import maker
 from lifecycle.errors import LifecycleError
 from lifecycle.interaction import Interaction
 
@@ -16,7 +17,7 @@ TOPIC = "/me/interactions"
 """Where notifications are published."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, weakref_slot=False)
 class Agent:
     """An agent's media channel and what is counted for it (semantics 6)."""
 
@@ -38,9 +39,22 @@ class Agent:
     """Whether the last session has ended and none has begun since."""
     away_at: datetime | None = None
     """When the agent becomes `NotReady` for want of a session; None for never."""
+    sessions: tuple[str, ...] = ()
+    """The processes that the agent's sessions are with, one name for each session, sorted."""
 
 
-@attrs.frozen(kw_only=True)
+_make_agent = maker(Agent)
+_AGENT_FIELDS = tuple(field.name for field in attrs.fields(Agent))
+
+
+def changed_agent(agent: Agent, **changes: Any) -> Agent:
+    """An agent with new values in some fields; `attrs.evolve` takes four times as long."""
+    values = {name: getattr(agent, name) for name in _AGENT_FIELDS}
+    values.update(changes)
+    return _make_agent(**values)
+
+
+@attrs.frozen(kw_only=True, weakref_slot=False)
 class Delivery:
     """A notification on its way (semantics 1)."""
 
@@ -126,7 +140,7 @@ class Outgoing:
     """Whether it failed for good, or too often."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, weakref_slot=False)
 class Entry:
     """One line of an interaction's history."""
 
@@ -148,6 +162,8 @@ class Entry:
     """The number of the latest offer."""
     agent_id: str | None
     """Who was notified, or would have been; None for nobody."""
+    sequence: int | None = None
+    """The number of that notification in the agent's log; None where there was none."""
 
 
 @attrs.frozen(kw_only=True)
@@ -158,6 +174,8 @@ class Content:
     """Their id: ASCII letters and digits."""
     data: bytes
     """The bytes."""
+    owner: str | None = None
+    """The interaction that they belong to, and go with; None for none so far."""
 
 
 @attrs.frozen(kw_only=True)
@@ -179,6 +197,10 @@ class Refusal:
             kind.__name__ for kind in type(error).__mro__ if kind.__module__ == errors.__name__
         )
         return cls(kind=next(kinds), fields=fields)
+
+    def erased(self) -> Refusal:
+        """The refusal without what it quotes of a request."""
+        return attrs.evolve(self, fields={**self.fields, "message": "erased", "value": None})
 
     def error(self) -> LifecycleError:
         """The error again, of the same class and with the same fields."""
@@ -217,12 +239,30 @@ class Outcome:
     at: datetime
     """When, UTC."""
     interaction: Interaction | None = None
-    """The interaction as the request left it, None where it was refused."""
+    """The interaction as the request left it, None where it was refused. It is stored, or in the
+    same commit."""
     refusal: Refusal | None = None
     """Why it was refused, None where it was not."""
 
+    @property
+    def concerns(self) -> str | None:
+        """The id of the interaction that it is about, None where it is about none."""
+        if self.interaction is not None:
+            return self.interaction.id
+        return None if self.refusal is None else self.refusal.fields["interaction_id"]
 
-@attrs.frozen(kw_only=True)
+    def erased(self, rest: Interaction) -> Outcome:
+        """The outcome with what is left of its interaction after its content was erased.
+
+        Arguments:
+            rest: the erased value of the interaction that it concerns.
+        """
+        if self.refusal is not None:
+            return attrs.evolve(self, refusal=self.refusal.erased())
+        return attrs.evolve(self, interaction=rest)
+
+
+@attrs.frozen(kw_only=True, weakref_slot=False)
 class Saved:
     """A new value of an interaction and what it must replace."""
 
@@ -232,9 +272,61 @@ class Saved:
     """The version that must be stored; None where none may be."""
     waiting: bool
     """Whether it waits to be offered."""
+    finished: bool = False
+    """Whether it is in a final state."""
 
 
 @attrs.frozen(kw_only=True)
+class Invitable:
+    """An expectation: that an agent's deliveries have not stopped, and not too many wait (9)."""
+
+    agent_id: str
+    """Whose."""
+    backlog: int
+    """So many may not wait before what is committed."""
+
+
+@attrs.frozen(kw_only=True)
+class Erasure:
+    """What is to go of an interaction besides its value (semantics 4, 9)."""
+
+    interaction_id: str
+    """Of which interaction; its new value is in the commit, and replaces its submission too."""
+    deliveries: tuple[Delivery, ...] = ()
+    """Retained deliveries with what is left of their payloads."""
+
+
+@attrs.frozen(kw_only=True)
+class Due:
+    """A deadline that has passed (semantics 5)."""
+
+    interaction_id: str
+    """Of which interaction."""
+    version: int
+    """The version that it was set for."""
+    deadline: datetime
+    """The deadline, UTC."""
+
+
+@attrs.frozen(kw_only=True)
+class Figures:
+    """What a store has to do, counted at one time."""
+
+    overdue: int = 0
+    """How many deadlines of interactions have passed."""
+    waiting: int = 0
+    """How many deliveries the sink does not have, those of stopped streams among them."""
+    oldest: datetime | None = None
+    """Since when the oldest of them waits; None where none does."""
+    stopped: int = 0
+    """How many streams have stopped."""
+    mails: int = 0
+    """How many mails the mailer does not have."""
+    parked_mails: int = 0
+    """How many of them are parked."""
+
+
+@attrs.frozen(kw_only=True, weakref_slot=False)
 class Commit:
     """Everything that is committed together, or not at all (semantics 9).
 
@@ -255,5 +347,18 @@ class Commit:
     """New outgoing mail."""
     contents: tuple[Content, ...] = ()
     """New content."""
+    linked: tuple[tuple[str, str], ...] = ()
+    """Ids of content, each with the interaction that owns it from here on."""
+    invitable: tuple[Invitable, ...] = ()
+    """What must hold of the streams of agents."""
+    erased: tuple[Erasure, ...] = ()
+    """Interactions whose content is to be erased: raw mail, attachments, what refers to it."""
     outcome: Outcome | None = None
     """The outcome of the operation id; none may be stored under it."""
+
+
+make_delivery = maker(Delivery)
+"""`Delivery`, faster, for values that are known to be good; as the others here."""
+make_entry = maker(Entry)
+make_saved = maker(Saved)
+make_commit = maker(Commit)

@@ -8,19 +8,22 @@ are carried on by two background tasks, or by hand with `fire_due` and `drain`.
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypedDict, Unpack
 
 import anyio
 import anyio.abc
+import anyio.lowlevel
 import attrs
 
 from lifecycle._background import Background
 from lifecycle._committer import Committer, Request, Work
+from lifecycle._housekeeping import Dossier, Housekeeping
+from lifecycle._opening import Address, open_store
+from lifecycle._presence import Presence
 from lifecycle._questions import Questions
 from lifecycle._relay import Relay
 from lifecycle._requests import Requests
@@ -31,6 +34,7 @@ from lifecycle.errors import InvalidParameter, NotFound
 from lifecycle.interaction import Attachment, Email, Interaction, UserData
 from lifecycle.ports import (
     Clock,
+    Clocked,
     Committed,
     ContentStore,
     Directory,
@@ -47,7 +51,19 @@ from lifecycle.vocabulary import SYSTEM, Actor
 
 _log = logging.getLogger("lifecycle.service")
 
-_Due = TypeVar("_Due", Interaction, Agent)
+
+class Options(TypedDict, total=False):
+    """What `Lifecycle.open` passes on to `Lifecycle`."""
+
+    mailer: Mailer | None
+    directory: Directory | None
+    clock: Clock | None
+    ids: Ids
+    contents: ContentStore | None
+    table: Table
+    settings: Settings | None
+    observer: Observer | None
+    background: bool
 
 
 class Lifecycle(Questions):
@@ -55,10 +71,10 @@ class Lifecycle(Questions):
 
     Arguments:
         store: keeps everything.
-        sink: takes deliveries.
+        sink: takes deliveries; None to leave them in the store.
         mailer: takes sent replies; None to leave them in the store.
         directory: says who and what exists; the default knows everybody and everything.
-        clock: the one source of time.
+        clock: the one source of time; by default the store's, where it has one.
         ids: makes ids of interactions and contents.
         contents: keeps attachments and raw mail; by default the store, in the same commit.
         table: the rule table.
@@ -71,11 +87,36 @@ class Lifecycle(Questions):
     where neither `contents` nor the store keeps content.
     """
 
+    @classmethod
+    async def open(
+        cls, store: Address, *, sink: Sink | None = None, **rest: Unpack[Options]
+    ) -> Self:
+        """Open a store, and make a lifecycle that closes it again.
+
+        Arguments:
+            store: a path, `sqlite:///PATH`, `postgresql://...` or `memory:`.
+            sink: as `Lifecycle` has it.
+            rest: the other arguments of `Lifecycle`.
+
+        Returns: a lifecycle; `async with` it, or close it with `aclose`. Raises
+        `InvalidParameter` for an address that says nothing, `StoreUnavailable`, `StoreCorrupt`,
+        `SchemaMismatch`.
+        """
+        opened = await open_store(store)
+        try:
+            self = cls(store=opened, sink=sink, **rest)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await opened.aclose()
+            raise
+        self._opened = opened
+        return self
+
     def __init__(
         self,
         *,
         store: Store,
-        sink: Sink,
+        sink: Sink | None = None,
         mailer: Mailer | None = None,
         directory: Directory | None = None,
         clock: Clock | None = None,
@@ -91,27 +132,35 @@ class Lifecycle(Questions):
                 raise InvalidParameter("the store keeps no content", path="$.contents", value=store)
             contents = store
         super().__init__(store, MemoryDirectory() if directory is None else directory, contents)
-        self._clock = SystemClock() if clock is None else clock
+        if clock is None:
+            clock = store.clock if isinstance(store, Clocked) else SystemClock()
+        self._clock = clock
         self._ids = ids
         self._settings = Settings() if settings is None else settings
         self._observer = observer
         self._background = background
         self._requests = Requests(store, contents, self._directory, ids, table, self._settings)
         self._committer = Committer(store, self._clock, self._committed, self._unsure)
-        worker = ids(self._clock.now())
+        worker = new_id(self._clock.now())  # unlike any other process, whatever `ids` makes
         self._relay = Relay(worker, store, sink, mailer, self._clock, self._settings)
-        self._sessions: Counter[str] = Counter()
-        self._stuck: dict[tuple[type, str], datetime] = {}
+        self._housekeeping = Housekeeping(store, contents, table, self._settings)
+        self._presence = Presence(
+            worker, store, self._committer, self._requests, self._clock, self._settings
+        )
+        self._opened: Store | None = None
         self._tasks: anyio.abc.TaskGroup | None = None
         self._going_on = Background(
             clock=self._clock,
             store=store,
             relay=self._relay,
             fire_due=self.fire_due,
+            next_time=self._next_time,
+            prune=self.prune,
             concurrency=self._settings.concurrency,
         )
 
     async def __aenter__(self) -> Self:
+        self._store.watch(self._unsure)
         if self._background:
             self._tasks = anyio.create_task_group()
             await self._tasks.__aenter__()
@@ -119,6 +168,25 @@ class Lifecycle(Questions):
         return self
 
     async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        try:
+            self._store.watch(None)
+            return await self._end_tasks(kind, error, traceback)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the store that `open` has opened; any other is its owner's to close."""
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            await opened.aclose()
+
+    async def _end_tasks(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
@@ -270,17 +338,12 @@ class Lifecycle(Questions):
         `InvalidParameter` for what is no agent id; the session does not count then.
         """
         check_name("$.agentId", agent_id)
-        self._sessions[agent_id] += 1
-        try:
-            await self._store.change_stream(
-                agent_id,
-                lambda stream: attrs.evolve(stream, absent=False, connects=stream.connects + 1),
-            )
-            # last, as presence must not stop running out for a session that does not count
-            await self._committer.run(partial(self._requests.come, agent_id=agent_id))
-        except BaseException:
-            self._session_ended(agent_id)
-            raise
+        await self._store.change_stream(
+            agent_id,
+            lambda stream: attrs.evolve(stream, absent=False, connects=stream.connects + 1),
+        )
+        # last, as presence must not stop running out for a session that does not count
+        await self._presence.began(agent_id)
         self._going_on.work_changed()
 
     async def disconnected(self, agent_id: str) -> None:
@@ -292,19 +355,10 @@ class Lifecycle(Questions):
         Raises `InvalidParameter` for what is no agent id.
         """
         check_name("$.agentId", agent_id)
-        self._session_ended(agent_id)
-        if not self._is_there(agent_id):
-            leave = partial(self._requests.leave, agent_id=agent_id, is_there=self._is_there)
-            await self._committer.run(leave)
-
-    def _session_ended(self, agent_id: str) -> None:
-        if self._sessions[agent_id] > 1:
-            self._sessions[agent_id] -= 1
-        else:
-            del self._sessions[agent_id]  # also where a session ends that nobody knows of
-
-    def _is_there(self, agent_id: str) -> bool:
-        return agent_id in self._sessions
+        try:
+            await self._presence.ended(agent_id)
+        finally:
+            self._going_on.timers_changed()  # also where it failed: it is tried again
 
     async def add_content(self, data: bytes, *, name: str, mimetype: str) -> Attachment:
         """Keep content that `LinkAttachment` can name.
@@ -321,7 +375,7 @@ class Lifecycle(Questions):
         id = self._ids(self._clock.now())
         attachment = Attachment(id=id, name=name, size=len(data), mimetype=mimetype)
         LinkAttachment(attachment=attachment)  # refuses what could not be linked
-        await self._contents.put(id, data)
+        await self._contents.put(id, data, self._clock.now())
         return attachment
 
     # What stopped
@@ -348,9 +402,13 @@ class Lifecycle(Questions):
 
     async def release_mail(self, message_id: str) -> None:
         """Try a parked reply again. Raises `NotFound` where there is none."""
-        await self._change_mail(
-            message_id, lambda mail: attrs.evolve(mail, tries=0, retry_at=None, parked=False)
-        )
+
+        def change(mail: Outgoing) -> Outgoing:
+            if not mail.parked:
+                raise NotFound("the mail has not been parked", path="$.id", value=message_id)
+            return attrs.evolve(mail, tries=0, retry_at=None, parked=False)
+
+        await self._change_mail(message_id, change)
         self._going_on.work_changed()
 
     async def drop_mail(self, message_id: str) -> None:
@@ -371,32 +429,76 @@ class Lifecycle(Questions):
         Arguments:
             limit: how many at most; None for one batch of each kind.
 
-        Returns: how many did something. One that fails is logged and tried again later, and
-        the others go on.
+        Returns: how many did something. One that fails is logged and tried again after
+        `Settings.timer_lease`, and the others go on.
         """
+        ended = await self._presence.keep()
         at = self._clock.now()
+        until = at + self._settings.timer_lease
         size = self._settings.batch if limit is None else limit
-        self._stuck = {what: until for what, until in self._stuck.items() if until > at}
-        due = self._not_stuck(await self._store.due(at, size + len(self._stuck)))[:size]
+        due = await self._store.due(at, until, size)
+        expired = await self._fire(
+            [(one.interaction_id, partial(self._requests.expire, due=one)) for one in due]
+        )
         size = size if limit is None else limit - len(due)
-        away = self._not_stuck(await self._store.away(at, size + len(self._stuck)))[:size]
-        work: list[tuple[Interaction | Agent, Work[bool]]] = []
-        for interaction in due:
-            work.append((interaction, partial(self._requests.expire, due=interaction)))
-        for agent in away:
-            gone = partial(self._requests.gone, due=agent, is_there=self._is_there)
-            work.append((agent, gone))
-        fired = 0
-        for what, one in work:
-            try:
-                fired += await self._committer.run(one)
-            except Exception:  # of a port or a team's own effect; the other timers go on
-                _log.exception("a timer could not be fired", extra={"due": what.id})
-                self._stuck[type(what), what.id] = at + self._settings.first_retry
-        return fired
+        away = await self._store.away(at, until, size)
+        gone = await self._fire([(one.id, partial(self._requests.gone, due=one)) for one in away])
+        return ended + expired + gone
 
-    def _not_stuck(self, due: tuple[_Due, ...]) -> tuple[_Due, ...]:
-        return tuple(what for what in due if (type(what), what.id) not in self._stuck)
+    async def _fire(self, work: list[tuple[str, Work[bool]]]) -> int:
+        """Do what is due, all at the same time; how much of it did something."""
+        done: list[bool] = []
+
+        async def fire(id: str, one: Work[bool]) -> None:
+            try:
+                done.append(await self._committer.run(one))
+            except Exception:  # of a port or a team's own effect; the other timers go on
+                _log.exception("a timer could not be fired", extra={"due": id})
+
+        async with anyio.create_task_group() as tasks:
+            for id, one in work:
+                tasks.start_soon(fire, id, one)
+        return sum(done)
+
+    async def _next_time(self) -> datetime | None:
+        times = (await self._store.next_deadline(), self._presence.next_time)
+        return min(filter(None, times), default=None)
+
+    async def prune(self) -> int:
+        """Forget what `Settings` says is too old to be kept, in small batches.
+
+        Returns: how many deliveries, outcomes, contents and finished interactions it was.
+        """
+        pruned = 0
+        while some := await self._housekeeping.prune(self._clock.now()):
+            pruned += some
+            await anyio.lowlevel.checkpoint()  # so much may be old that others would wait long
+        return pruned
+
+    # A person's data
+
+    async def export_person(self, address: str) -> tuple[Dossier, ...]:
+        """Everything that is stored of the interactions whose mail is from an address.
+
+        Arguments:
+            address: the sender's address; names and letter case make no difference.
+
+        Returns: oldest first. Raises `InvalidParameter` for what is not one address.
+        """
+        return await self._housekeeping.export(address)
+
+    async def erase(self, interaction_id: str) -> Interaction:
+        """Erase what people wrote of a finished interaction: the history keeps the fact.
+
+        Arguments:
+            interaction_id: which one.
+
+        Returns: what is left. Mail, attachments, reply, user data, comment and reason are gone,
+        here, in outcomes, and in the retained deliveries, which keep their numbers and keys.
+        Raises `NotFound`, and `Forbidden` where it has not ended or its reply has not left.
+        """
+        work = partial(self._housekeeping.erase, interaction_id=interaction_id)
+        return await self._committer.run(work)
 
     async def drain(self) -> int:
         """Deliver and mail everything that can be tried now, in order (9).

@@ -48,7 +48,17 @@ class Settings:
     sink_timeout: timedelta = _setting(timedelta(seconds=10))
     """How long a sink or mailer may take over one delivery or mail before it has failed."""
     lease: timedelta = _setting(timedelta(seconds=60))
-    """How long a worker keeps an agent's deliveries, or a mail, for itself."""
+    """How long a worker keeps an agent's deliveries, or a mail, for itself; and how long a
+    process that says nothing counts as alive."""
+    timer_lease: timedelta = _setting(timedelta(seconds=5))
+    """How long a process has to do what a deadline brings, before another one tries it."""
+    deliveries_kept: timedelta | None = _setting(timedelta(days=7))
+    """How long deliveries are kept that the sink has; None for ever."""
+    outcomes_kept: timedelta | None = _setting(timedelta(days=7))
+    """How long the outcomes of operation ids are kept; None for ever."""
+    finished_kept: timedelta | None = _setting(timedelta(days=90))
+    """How long interactions are kept that have ended, and content that nobody links; None for
+    ever. Outcomes go with their interactions."""
     concurrency: int = _setting(32)
     """To how many agents one process delivers at a time."""
     batch: int = _setting(100)
@@ -57,6 +67,10 @@ class Settings:
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.limits, Limits):
             raise InvalidParameter("must be Limits", path="$.limits", value=self.limits)
+        if not isinstance(self.documented_only, bool):
+            raise InvalidParameter(
+                "must be true or false", path="$.documented_only", value=self.documented_only
+            )
         if self.lease <= self.sink_timeout:
             raise InvalidParameter(
                 "must be longer than sink_timeout", path="$.lease", value=self.lease

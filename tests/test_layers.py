@@ -54,6 +54,9 @@ THIRD_PARTY = {
     "orjson": range(TOP),
     "cattrs": range(3, TOP),
     "anyio": range(5, TOP),
+    "aiosmtplib": range(6, 7),
+    "asyncpg": range(6, 7),
+    "trio": range(6, 7),
     "graphviz": range(8, TOP),
     "rich": range(8, TOP),
     "typer": range(8, TOP),
@@ -78,6 +81,7 @@ ALLOWED = {
     ("_system", "secrets"): "the one place of real ids, which the service uses by default",
     ("_system", "datetime.now"): "the one real clock, which the service uses by default",
     ("_cancellation", "asyncio"): "only asyncio lets somebody else's cancellation through",
+    ("_opening", "os"): "only os.PathLike, and os.fspath of an address: nothing is opened with it",
     ("_values", "exec"): "writes a constructor from the names of fields, when it is imported",
 }
 """What an impure module is for; nothing else below L6 may."""

@@ -929,12 +929,15 @@ class TellingStore(MemoryStore):
 
 
 async def test_every_claim_has_a_name_of_its_own() -> None:
-    """Of streams and of mails, beginning with the worker's."""
+    """Of streams and of mails, beginning with the worker's, which no `ids` of a host makes."""
     store = TellingStore()
     d = desk(store)
     await sent(d)
     await d.lifecycle.drain()
-    worker = "N00001"
+    worker = store.workers[0].removesuffix("-1")
+    other = TellingStore()
+    await desk(other).lifecycle.drain()
+    assert other.workers[0] != store.workers[0]
     assert store.workers == [f"{worker}-{number}" for number in range(1, len(store.workers) + 1)]
     assert store.taken == [(f"{worker}-1", True), (f"{worker}-3", True)]
 

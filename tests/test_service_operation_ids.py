@@ -504,22 +504,23 @@ async def test_a_duplicate_goes_on_where_the_first_was_cancelled() -> None:
     """Who waits for the first does it anew when the first left nothing."""
 
     class Stopping(MemoryStore):
-        """Stops at the first question for an outcome."""
+        """Stops at the first question for an interaction."""
 
         reached = anyio.Event()
         stops = 0
 
-        async def outcome(self, operation_id: str) -> Outcome | None:
+        async def interaction(self, id: str) -> Interaction | None:
             if self.stops:
                 self.stops -= 1
                 self.reached.set()
                 await anyio.sleep_forever()
-            return await super().outcome(operation_id)
+            return await super().interaction(id)
 
     store = Stopping()
     store.reached = anyio.Event()
     d = desk(store)
     await d.offer()
+    d = desk(store)  # one that has to read everything
     store.stops = 1
     scope = anyio.CancelScope()
     outcomes: list[Interaction] = []
@@ -569,6 +570,7 @@ async def test_an_internal_error_is_no_outcome() -> None:
     store = Faulty()
     d = desk(store)
     await d.offer()
+    d = desk(store)  # one that has to read everything
     store.fails = 1
     with pytest.raises(InternalError, match="disk"):
         await once(d, Accept())

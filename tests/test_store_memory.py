@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from datetime import datetime
 
 import pytest
 from clocks import later
 
 from lifecycle import MemoryStore
-from lifecycle.conformance.store_suite import ContentSuite, StoreSuite
-from lifecycle.stores.memory import _Deadlines
+from lifecycle.conformance.store_suite import ContentSuite, SharedSuite, StoreSuite
+from lifecycle.records import Commit
+from lifecycle.stores.memory import _Times
 
 
 class TestMemoryStore(StoreSuite, ContentSuite):
@@ -22,10 +24,49 @@ class TestMemoryStore(StoreSuite, ContentSuite):
         return MemoryStore()
 
 
+class _Process(MemoryStore):
+    """One of several objects of one memory store: the cases for two are cases that can pass."""
+
+    __slots__ = ("_changed", "_group")  # beside the dictionary, which all of a group have in common
+
+    def __init__(self, beside: _Process | None = None) -> None:
+        super().__init__()
+        if beside is not None:
+            self.__dict__ = beside.__dict__
+        self._changed: Callable[[], None] | None = None
+        self._group: list[_Process] = [] if beside is None else beside._group
+        self._group.append(self)
+
+    def watch(self, changed: Callable[[], None] | None) -> None:
+        """Have a function called after each commit of another one of the group."""
+        self._changed = changed
+
+    async def commit(self, commit: Commit) -> None:
+        """Commit, and tell the others."""
+        await super().commit(commit)
+        for one in self._group:
+            if one is not self and one._changed is not None:
+                one._changed()
+
+
+class TestSharedMemory(SharedSuite):
+    """Two objects with one memory between them behave as two processes do."""
+
+    @pytest.fixture
+    def store(self) -> _Process:
+        """An empty store."""
+        return _Process()
+
+    @pytest.fixture
+    def other(self, store: _Process) -> _Process:
+        """Another object of it."""
+        return _Process(store)
+
+
 def test_deadlines_agree_with_a_plain_map() -> None:
     """Whatever was set, moved and taken away, the heap finds what a search would find."""
     chance = random.Random(11)
-    deadlines, plain = _Deadlines(), dict[str, datetime]()
+    deadlines, plain = _Times(), dict[str, datetime]()
     for _ in range(3000):
         key = f"k{chance.randrange(40)}"
         at = None if chance.random() < 0.3 else later(chance.randrange(100))
@@ -43,7 +84,7 @@ def test_deadlines_agree_with_a_plain_map() -> None:
 
 def test_outdated_deadlines_do_not_pile_up() -> None:
     """A deadline that is moved again and again takes no more room than a few."""
-    deadlines = _Deadlines()
+    deadlines = _Times()
     for seconds in range(10_000):
         deadlines.set("only", later(seconds))
     assert len(deadlines._heap) < 200

@@ -8,8 +8,14 @@ import pytest
 
 pytest.register_assert_rewrite(
     "lifecycle.conformance._store_commits",
+    "lifecycle.conformance._store_concurrency",
+    "lifecycle.conformance._store_erasure",
+    "lifecycle.conformance._store_keeping",
     "lifecycle.conformance._store_mails",
+    "lifecycle.conformance._store_sharing",
     "lifecycle.conformance._store_streams",
+    "lifecycle.conformance._store_timers",
+    "lifecycle.conformance._store_values",
     "lifecycle.conformance.mailer_suite",
     "lifecycle.conformance.sink_suite",
     "lifecycle.conformance.store_suite",

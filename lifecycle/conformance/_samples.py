@@ -5,11 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import attrs
+
 from lifecycle import commands as c
 from lifecycle.engine import is_waiting, step, submit
 from lifecycle.interaction import Attachment, Email, Interaction
 from lifecycle.ports import Store
 from lifecycle.records import Agent, Commit, Delivery, Entry, Outgoing, Saved
+from lifecycle.table import EMAIL
 from lifecycle.vocabulary import SYSTEM, Actor
 
 START = datetime(2026, 5, 4, 8, 0, 0, 250_000, tzinfo=UTC)
@@ -119,6 +122,12 @@ def situations() -> dict[str, Interaction]:
     }
 
 
+def ended(id: str = "I1", **changes: Any) -> Interaction:
+    """What `queued` makes, at version 1: completed, as if that took one step."""
+    stop = ("ann", c.StopProcessing())
+    return attrs.evolve(done(owned(queued(id, **changes), "ann"), stop), version=1)
+
+
 def saved(interaction: Interaction, *, expected: int | None = None) -> Saved:
     """A value to be saved over the version before it, or over `expected`."""
     before = interaction.version - 1 if interaction.version else None
@@ -126,6 +135,7 @@ def saved(interaction: Interaction, *, expected: int | None = None) -> Saved:
         interaction=interaction,
         expected=before if expected is None else expected,
         waiting=is_waiting(interaction),
+        finished=EMAIL.by_name[interaction.state].final,
     )
 
 
@@ -174,9 +184,16 @@ def outgoing(
     )
 
 
-async def commit(store: Store, *interactions: Interaction, **rest: Any) -> None:
+async def commit(
+    store: Store, *interactions: Interaction, at: datetime = START, **rest: Any
+) -> None:
     """Commit values of interactions, each over the version before it."""
-    await store.commit(Commit(at=START, interactions=tuple(map(saved, interactions)), **rest))
+    await store.commit(Commit(at=at, interactions=tuple(map(saved, interactions)), **rest))
+
+
+async def deliver(store: Store, agent_id: str, up_to: int) -> None:
+    """Have the sink take the deliveries of an agent up to a sequence."""
+    await store.change_stream(agent_id, lambda stream: attrs.evolve(stream, delivered=up_to))
 
 
 async def notify(store: Store, agent_id: str, *, count: int = 1, at: datetime = START) -> None:
@@ -188,7 +205,7 @@ async def notify(store: Store, agent_id: str, *, count: int = 1, at: datetime = 
     await commit(
         store,
         *new,
-        agents=(Agent(id=agent_id, version=agent.version + 1, sequence=numbers[-1]),),
+        agents=(attrs.evolve(agent, version=agent.version + 1, sequence=numbers[-1]),),
         deliveries=tuple(
             delivery(agent_id, number, at=at, interaction_id=first.id) for number in numbers
         ),

@@ -27,7 +27,7 @@ from lifecycle.conformance._samples import (
 from lifecycle.errors import Conflict, NotValidInState
 from lifecycle.interaction import Email, Interaction
 from lifecycle.ports import Store
-from lifecycle.records import Agent, Commit, Outcome, Refusal, Stream
+from lifecycle.records import Agent, Commit, Due, Invitable, Outcome, Refusal, Stream
 from lifecycle.vocabulary import SYSTEM
 
 
@@ -44,8 +44,6 @@ async def everything(store: Store) -> dict[str, Any]:
         "held": [await store.held_by(id) for id in ("ann", "bob")],
         "workbin": await store.in_workbin("late"),
         "thread": await store.thread("<I2D1@shop.example>"),
-        "due": await store.due(later(1_000_000), 10),
-        "away": await store.away(later(1_000_000), 10),
         "deadline": await store.next_deadline(),
         "agents": await store.agents(),
         "outcomes": [await store.outcome(id) for id in ("op1", "op2")],
@@ -108,6 +106,7 @@ def _faulty_commits() -> dict[str, Commit]:
 
     missing = attrs.evolve(second, interaction=invited(second.interaction, "ann"), expected=0)
     outcome = Outcome(operation_id="op1", fingerprint="00ff", at=START, interaction=None)
+    stopped = (Invitable(agent_id="bob", backlog=9), Invitable(agent_id="ann", backlog=1))
     return {
         "an older version of an interaction": with_first(version=1, expected=0),
         "a newer version of an interaction": with_first(version=3, expected=2),
@@ -118,6 +117,7 @@ def _faulty_commits() -> dict[str, Commit]:
         "an agent who was never stored": attrs.evolve(
             good, agents=(ann, attrs.evolve(bob, version=2))
         ),
+        "a stream that is not invitable": attrs.evolve(good, invitable=stopped),
         "an operation id that is taken": attrs.evolve(good, outcome=outcome),
     }
 
@@ -135,6 +135,8 @@ class CommitCases:
         assert found.pop("deadline") is None
         assert found.pop("next delivery") is found.pop("next mail") is None
         assert all(value in ((), [(), ()]) for value in found.values()), found
+        assert await store.due(later(0), later(60), 10) == ()
+        assert await store.away(later(0), later(60), 10) == ()
 
     @pytest.mark.parametrize("name", situations())
     async def test_an_interaction_comes_back_as_it_was(self, store: Store, name: str) -> None:
@@ -174,11 +176,15 @@ class CommitCases:
         with pytest.raises(Conflict):
             await store.commit(_faulty_commits()[fault])
         assert await everything(store) == before
+        (due,) = await store.due(later(1_000_000), later(1_000_001), 10)
+        assert due == Due(interaction_id="I1", version=1, deadline=later(30))
+        assert await store.away(later(1_000_000), later(1_000_001), 10) == ()
         await store.commit(_full_commit())
         assert await store.interaction("I2") is not None
 
     async def test_an_outcome_alone_conflicts_too(self, store: Store) -> None:
         """An operation id is taken once, also by a commit that holds nothing else."""
+        await commit(store, queued())
         outcome = Outcome(operation_id="op1", fingerprint="1", at=START, interaction=queued())
         await store.commit(Commit(at=START, outcome=outcome))
         with pytest.raises(Conflict):
@@ -324,37 +330,19 @@ class CommitCases:
         await store.outgoing_progress("w", attrs.evolve(mail, sent=True))
         assert _ids(await store.thread(mail.message_id)) == ["I1"]
 
-    async def test_deadlines_are_found_by_time(self, store: Store) -> None:
-        """What is due at a time or before it, earliest first, no more than asked for."""
-        for id, seconds in (("I1", 30), ("I2", 10), ("I3", 20)):
-            await commit(store, queued(id))
-            await commit(store, invited(queued(id), "ann", at=later(seconds)))
-        assert await store.next_deadline() == later(40)
-        assert await store.due(later(39.999999), 10) == ()
-        assert _ids(await store.due(later(40), 10)) == ["I2"]
-        assert _ids(await store.due(later(60), 10)) == ["I2", "I3", "I1"]
-        assert _ids(await store.due(later(60), 2)) == ["I2", "I3"]
-        assert await store.due(later(60), 0) == ()
-        assert (await store.due(later(40), 10))[0] == await store.interaction("I2")
-
-    async def test_a_deadline_moves_with_its_interaction(self, store: Store) -> None:
-        """The present version's deadline counts, and none where it has none."""
-        first = invited(queued(), "ann")
-        await commit(store, queued())
-        await commit(store, first)
-        following = done(first, ("ann", c.Accept()))
-        await commit(store, following)
-        assert await store.due(later(30), 10) == ()
-        assert await store.next_deadline() == following.deadline
-        await commit(store, done(following, ("ann", c.StopProcessing())))
-        assert await store.next_deadline() is None
-        assert await store.due(later(1_000_000), 10) == ()
-
     async def test_agents_are_listed_by_id(self, store: Store) -> None:
         """All stored agents, every field as it was committed."""
         agents = (
             Agent(id="Zoé", version=1, ready=True, load=3, sequence=0),
-            Agent(id="ann", version=1, reason="lünch", missed=1, away_at=later(5)),
+            Agent(
+                id="ann",
+                version=1,
+                reason="lünch",
+                missed=1,
+                gone=True,
+                away_at=later(5),
+                sessions=("w1", "w1", "w2"),
+            ),
         )
         await commit(store, agents=agents[::-1])
         assert await store.agents() == agents
@@ -363,25 +351,72 @@ class CommitCases:
         await commit(store, agents=(changed,))
         assert await store.agent("ann") == changed
 
-    async def test_agents_who_are_away_are_found_by_time(self, store: Store) -> None:
-        """Those whose time has come, earliest first, no more than asked for."""
-        times = {"ann": 30, "bob": 10, "cat": 20}
-        await commit(
-            store,
-            agents=tuple(Agent(id=id, version=1, away_at=later(at)) for id, at in times.items()),
-        )
-        assert [agent.id for agent in await store.away(later(30), 10)] == ["bob", "cat", "ann"]
-        assert [agent.id for agent in await store.away(later(29.999999), 1)] == ["bob"]
-        assert await store.away(later(9), 10) == ()
-        assert await store.next_deadline() == later(10)
-        await commit(store, agents=(Agent(id="bob", version=2),))
-        assert await store.next_deadline() == later(20)
+    async def test_ids_are_read_in_pages(self, store: Store) -> None:
+        """In the order of their characters, those after a given one, whether it is there or not."""
+        await commit(store, *(queued(id) for id in ("b", "A1", "10", "B", "9", "a", "A10")))
+        every = ("10", "9", "A1", "A10", "B", "a", "b")
+        assert await store.ids("", 100) == every
+        assert await store.ids("", 3) == every[:3]
+        assert await store.ids("A1", 3) == every[3:6]
+        assert await store.ids("A5", 2) == every[4:6]
+        assert await store.ids("b", 3) == await store.ids("", 0) == ()
 
-    async def test_the_next_deadline_is_the_earlier_of_both(self, store: Store) -> None:
-        """An interaction's deadline counts beside an agent's time."""
-        await commit(store, queued(), agents=(Agent(id="ann", version=1, away_at=later(60)),))
-        await commit(store, invited(queued(), "bob"))
-        assert await store.next_deadline() == later(30)
+    async def test_waiting_up_to_a_limit(self, store: Store) -> None:
+        """The oldest ones, of all queues or of one."""
+        for number in range(6):
+            await commit(store, queued(f"I{9 - number}", queue=("sales", "support")[number % 2]))
+        assert _ids(await store.waiting(limit=2)) == ["I9", "I8"]
+        assert _ids(await store.waiting("support", limit=2)) == ["I8", "I6"]
+        assert _ids(await store.waiting("support", limit=9)) == ["I8", "I6", "I4"]
+        assert await store.waiting(limit=0) == ()
+
+    async def test_a_line_of_history_comes_back_as_it_was(self, store: Store) -> None:
+        """With the number of its notification or without, whoever did it."""
+        lines = (
+            entry(queued(), "Submit"),
+            attrs.evolve(entry(invited(queued(), "ann"), "Invite"), sequence=1),
+            attrs.evolve(entry(owned(queued(), "ann"), "Accept", actor="ann"), sequence=2**40),
+        )
+        await commit(store, queued(), entries=lines[:1])
+        await commit(store, attrs.evolve(queued(), version=1), entries=lines[1:])
+        assert await store.history("I1") == lines
+
+    async def test_a_thread_names_an_interaction_once(self, store: Store) -> None:
+        """However often its mail names the Message-ID; in any letters of it but those."""
+        name = "<m1@home.example>"
+        mail = Email(message_id=name, references=(name, "<m0@home.example>", name))
+        await commit(store, queued(email=mail))
+        await commit(store, outgoing=(attrs.evolve(outgoing(1), message_id=name),))
+        assert _ids(await store.thread(name)) == ["I1"]
+        assert await store.thread("<M1@home.example>") == await store.thread("m1") == ()
+
+    async def test_an_empty_commit(self, store: Store) -> None:
+        """There is nothing to it, and it is no error."""
+        await _begin(store)
+        before = await everything(store)
+        await store.commit(Commit(at=later(5)))
+        assert await everything(store) == before
+
+    async def test_a_conflict_says_what_differed(self, store: Store) -> None:
+        """It names the interaction or the agent, for a log to show."""
+        await _begin(store)
+        with pytest.raises(Conflict) as interaction:
+            await commit(store, queued())
+        assert interaction.value.interaction_id == "I1"
+        with pytest.raises(Conflict) as agent:
+            await commit(store, agents=(Agent(id="ann", version=1),))
+        assert agent.value.agent_id == "ann"
+
+    async def test_nobody_has_to_watch(self, store: Store) -> None:
+        """To watch, to watch again and to end it changes nothing about what is committed."""
+        store.watch(None)
+        store.watch(lambda: None)
+        await commit(store, queued())
+        store.watch(lambda: None)
+        await commit(store, invited(queued(), "ann"))
+        store.watch(None)
+        store.watch(None)
+        assert _ids(await store.held_by("ann")) == ["I1"]
 
     async def test_an_outcome_comes_back_as_it_was(self, store: Store) -> None:
         """Semantics 9: a refusal is kept with its class and fields, an interaction whole."""
@@ -399,6 +434,7 @@ class CommitCases:
         taken = Outcome(
             operation_id="2", fingerprint="b", at=START, interaction=situations()["replying"]
         )
+        await commit(store, attrs.evolve(situations()["replying"], version=0))
         for outcome in (refused, taken):
             await store.commit(Commit(at=START, outcome=outcome))
             assert await store.outcome(outcome.operation_id) == outcome

@@ -148,6 +148,27 @@ class MailCases:
         claimed = await _claimed(store, at=9, limit=2)
         assert [mail.message_id for mail in claimed] == [mail.message_id for mail in mails[:2]]
 
+    async def test_mail_is_in_the_order_of_its_time(self, store: Store) -> None:
+        """Then of its Message-ID, whatever the order of commit; listed and claimed alike."""
+        times = {4: 1, 2: 2, 3: 2, 1: 3}
+        for number in (1, 3, 2, 4):
+            await send(store, outgoing(number, at=later(times[number])))
+        expected = tuple(outgoing(number, at=later(at)) for number, at in times.items())
+        assert await store.outgoing() == expected
+        assert await _claimed(store, at=9, limit=3) == expected[:3]
+        assert await _claimed(store, at=9) == expected[3:]
+
+    async def test_new_mail_comes_before_retries(self, store: Store) -> None:
+        """What was never tried first, then by the time that a retry or an old lease allows."""
+        await send(store, *(outgoing(number, at=later(number)) for number in range(1, 5)))
+        one, two, three = await _claimed(store, until=20, limit=3)
+        await store.outgoing_progress("one", attrs.evolve(one, tries=1, retry_at=later(30)))
+        await store.outgoing_progress("one", attrs.evolve(two, tries=1, retry_at=later(10)))
+        assert await store.next_mail() != later(10)  # the fourth can be tried at any time
+        claimed = await _claimed(store, "two", at=30, until=90)
+        expected = [outgoing(4).message_id, two.message_id, three.message_id, one.message_id]
+        assert [mail.message_id for mail in claimed] == expected
+
     async def test_mail_and_clocks_that_were_set_back(self, store: Store) -> None:
         """What was sent at a later time than now can be tried now (semantics 5)."""
         await send(store, outgoing(1, at=later(3600)))

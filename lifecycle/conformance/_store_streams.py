@@ -6,10 +6,19 @@ import anyio
 import attrs
 import pytest
 
-from lifecycle.conformance._samples import START, delivery, later, notify
-from lifecycle.errors import NotFound
+from lifecycle.conformance._samples import (
+    START,
+    commit,
+    deliver,
+    delivery,
+    later,
+    notify,
+    queued,
+    saved,
+)
+from lifecycle.errors import Conflict, NotFound
 from lifecycle.ports import Store
-from lifecycle.records import Stream
+from lifecycle.records import Commit, Invitable, Stream
 
 _END = later(60)
 
@@ -235,14 +244,38 @@ class StreamCases:
         assert await _claimed(store) == ["ann"]
 
     async def test_the_oldest_delivery_comes_first(self, store: Store) -> None:
-        """By the oldest undelivered one of each stream, as many as asked for."""
+        """By the oldest undelivered one of each stream; a retry or an old lease by its own time."""
         for number, agent_id in enumerate(("cat", "ann", "bob", "ann")):
             await notify(store, agent_id, at=later(number))
         assert await _claimed(store, limit=2, at=9, until=10) == ["cat", "ann"]
         stream = attrs.evolve(await store.stream("ann"), delivered=1)
         await store.progress("one", stream)
         assert await _claimed(store, limit=0, at=20) == []
-        assert await _claimed(store, at=20) == ["cat", "bob", "ann"]
+        assert await _claimed(store, at=20) == ["bob", "ann", "cat"]
+
+    async def test_new_deliveries_come_before_retries(self, store: Store) -> None:
+        """What was never tried first, then by the time that a retry or an old lease allows."""
+        for number, agent_id in enumerate(("ann", "bob", "cat", "dan")):
+            await notify(store, agent_id, at=later(number))
+        ann, bob, _ = await store.claim("one", START, later(20), 3)
+        await store.progress("one", attrs.evolve(ann, tries=1, retry_at=later(30)))
+        await store.progress("one", attrs.evolve(bob, tries=1, retry_at=later(10)))
+        assert await _claimed(store, at=30, until=90) == ["dan", "bob", "cat", "ann"]
+
+    async def test_equal_times_go_by_agent(self, store: Store) -> None:
+        """Streams whose oldest deliveries are from one moment, by agent id."""
+        for agent_id in ("cat", "ann", "bob"):
+            await notify(store, agent_id)
+        assert await _claimed(store, limit=2) == ["ann", "bob"]
+        assert await _claimed(store, limit=2) == ["cat"]
+
+    async def test_a_stream_is_as_old_as_what_is_undelivered(self, store: Store) -> None:
+        """What the sink has does not make a stream older."""
+        await notify(store, "ann", at=later(1))
+        await notify(store, "bob", at=later(2))
+        await notify(store, "ann", at=later(3))
+        await deliver(store, "ann", 1)
+        assert await _claimed(store, at=9) == ["bob", "ann"]
 
     async def test_a_clock_that_was_set_back_delays_nothing(self, store: Store) -> None:
         """What was committed at a later time than now can be tried now (semantics 5)."""
@@ -251,6 +284,62 @@ class StreamCases:
         assert at is not None
         assert at <= START
         assert await _claimed(store) == ["ann"]
+
+    async def test_a_stream_that_stopped_is_not_invitable(self, store: Store) -> None:
+        """Semantics 9: nothing is committed for it, until it goes on."""
+        await notify(store, "ann")
+        await store.change_stream("ann", lambda stream: attrs.evolve(stream, parked=True))
+        wanted = (Invitable(agent_id="ann", backlog=100),)
+        with pytest.raises(Conflict) as caught:
+            await commit(store, queued(), invitable=wanted)
+        assert caught.value.agent_id == "ann"
+        assert await store.interaction("I1") is None
+        await store.change_stream("ann", lambda stream: attrs.evolve(stream, parked=False))
+        await commit(store, queued(), invitable=wanted)
+        assert await store.interaction("I1") == queued()
+
+    async def test_an_agent_with_a_backlog_is_not_invitable(self, store: Store) -> None:
+        """Semantics 9: as many as the bound wait, before the commit; those in it do not count."""
+        await notify(store, "ann", count=5)
+        await deliver(store, "ann", 2)
+        agent = await store.agent("ann")
+        assert agent is not None
+        following = attrs.evolve(agent, version=agent.version + 1, sequence=7)
+        wanted = Commit(
+            at=START,
+            interactions=(saved(queued()),),
+            agents=(following,),
+            deliveries=(delivery("ann", 6), delivery("ann", 7)),
+        )
+        for backlog in (0, 3):
+            expected = (Invitable(agent_id="ann", backlog=backlog),)
+            with pytest.raises(Conflict):
+                await store.commit(attrs.evolve(wanted, invitable=expected))
+        assert await store.interaction("I1") is None
+        assert await store.agent("ann") == agent
+        assert len(await store.deliveries("ann", 0, 10)) == 5
+        expected = (Invitable(agent_id="ann", backlog=4),)
+        await store.commit(attrs.evolve(wanted, invitable=expected))
+        assert await store.agent("ann") == following
+        await deliver(store, "ann", 7)
+        await commit(store, invitable=(Invitable(agent_id="ann", backlog=1),))
+
+    async def test_who_is_not_there_or_not_known_is_invitable(self, store: Store) -> None:
+        """An agent who is not connected waits; one without deliveries has no backlog."""
+        await notify(store, "ann")
+        await store.change_stream("ann", lambda stream: attrs.evolve(stream, absent=True))
+        names = ("ann", "bob")
+        wanted = tuple(Invitable(agent_id=name, backlog=2) for name in names)
+        await commit(store, queued(), invitable=wanted)
+        assert await store.interaction("I1") == queued()
+        assert await store.agent("bob") is None
+        with pytest.raises(Conflict):
+            await commit(store, invitable=(Invitable(agent_id="bob", backlog=0),))
+        with pytest.raises(Conflict):
+            await commit(
+                store, queued("I2"), invitable=(wanted[1], attrs.evolve(wanted[0], backlog=1))
+            )
+        assert await store.interaction("I2") is None
 
     async def test_something_can_be_tried_now(self, store: Store) -> None:
         """The time is not later than now where something can be claimed, whatever waits."""

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime
 
 import attrs
 
+from lifecycle._addresses import senders
 from lifecycle.errors import Conflict
 from lifecycle.interaction import Interaction
-from lifecycle.records import Agent, Commit, Delivery, Entry, Outcome, Outgoing, Stream
+from lifecycle.records import (
+    Agent,
+    Commit,
+    Content,
+    Delivery,
+    Due,
+    Entry,
+    Erasure,
+    Figures,
+    Outcome,
+    Outgoing,
+    Stream,
+)
 
 _EVER = datetime.min.replace(tzinfo=UTC)
-_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 @attrs.define
@@ -23,41 +36,46 @@ class _Lease:
     until: datetime
 
 
-class _Deadlines:
+class _Times:
     """Times by key, found by time: a heap whose outdated entries are dropped as they come up."""
 
     def __init__(self) -> None:
-        self._current: dict[str, datetime] = {}
-        self._heap: list[tuple[datetime, str]] = []
+        self._current: dict[str, tuple[datetime, datetime]] = {}
+        self._heap: list[tuple[tuple[datetime, datetime], str]] = []
 
-    def set(self, key: str, at: datetime | None) -> None:
-        """Give a key a time, or none."""
-        if self._current.get(key) == at:
-            return
+    def set(self, key: str, at: datetime | None, rank: datetime = _EVER) -> None:
+        """Give a key a time, or none; `rank` decides among equal times."""
         if at is None:
-            del self._current[key]
+            self._current.pop(key, None)
             return
-        self._current[key] = at
-        heapq.heappush(self._heap, (at, key))
+        new = (at, rank)
+        if self._current.get(key) == new:
+            return
+        self._current[key] = new
+        heapq.heappush(self._heap, (new, key))
         if len(self._heap) > 2 * len(self._current) + 64:
-            self._heap = [(at, key) for key, at in self._current.items()]
+            self._heap = [(when, key) for key, when in self._current.items()]
             heapq.heapify(self._heap)
 
     def earliest(self) -> datetime | None:
         """The earliest time, None where there is none."""
         while self._heap and self._current.get(self._heap[0][1]) != self._heap[0][0]:
             heapq.heappop(self._heap)
-        return self._heap[0][0] if self._heap else None
+        return self._heap[0][0][0] if self._heap else None
 
     def due(self, at: datetime, limit: int) -> list[str]:
         """The keys whose times are at or before `at`, earliest first, at most `limit`."""
-        found: dict[str, datetime] = {}
+        found: dict[str, tuple[datetime, datetime]] = {}
         while len(found) < limit and (earliest := self.earliest()) is not None and earliest <= at:
             due, key = heapq.heappop(self._heap)
             found[key] = due
         for key, due in found.items():
             heapq.heappush(self._heap, (due, key))
         return list(found)
+
+    def count(self, at: datetime) -> int:
+        """How many times are at or before `at`."""
+        return sum(due <= at for due, _ in self._current.values())
 
 
 class MemoryStore:
@@ -73,41 +91,60 @@ class MemoryStore:
         self._held: defaultdict[str, set[str]] = defaultdict(set)
         self._parked: defaultdict[str, set[str]] = defaultdict(set)
         self._order: dict[str, int] = {}
-        self._threads: defaultdict[str, set[str]] = defaultdict(set)
+        self._submitted = 0
+        self._finished: dict[str, datetime] = {}
+        self._threads: defaultdict[str, dict[str, None]] = defaultdict(dict)
+        self._people: defaultdict[str, dict[str, None]] = defaultdict(dict)
         self._history: defaultdict[str, list[Entry]] = defaultdict(list)
-        self._deadlines = _Deadlines()
+        self._deadlines = _Times()
         self._agents: dict[str, Agent] = {}
-        self._away = _Deadlines()
+        self._away = _Times()
+        self._workers = _Times()
+        self._alive: dict[str, datetime] = {}
         self._outcomes: dict[str, Outcome] = {}
-        self._contents: dict[str, bytes] = {}
-        self._position = 0
-        self._logs: defaultdict[str, list[tuple[int, Delivery]]] = defaultdict(list)
+        self._contents: dict[str, tuple[Content, datetime]] = {}
+        self._logs: defaultdict[str, list[Delivery]] = defaultdict(list)
         self._streams: dict[str, Stream] = {}
-        self._undelivered: set[str] = set()
+        self._ready = _Times()
         self._leases: dict[str, _Lease] = {}
         self._outgoing: dict[str, Outgoing] = {}
+        self._mails_ready = _Times()
         self._mail_leases: dict[str, _Lease] = {}
+
+    async def aclose(self) -> None:
+        """Nothing is held."""
+
+    def watch(self, changed: Callable[[], None] | None) -> None:
+        """There is nobody else: what is in this object is nowhere else."""
 
     async def commit(self, commit: Commit) -> None:
         """Commit everything that is in `commit`, or raise `Conflict` and change nothing."""
         self._check(commit)
+        for erasure in commit.erased:
+            self._erase(erasure)
         for saved in commit.interactions:
             self._save(saved.interaction, waiting=saved.waiting)
+            if saved.finished:
+                self._finished.setdefault(saved.interaction.id, commit.at)
+        for erasure in commit.erased:
+            self._erase_outcomes(erasure.interaction_id)
         for agent in commit.agents:
             self._agents[agent.id] = agent
             self._away.set(agent.id, agent.away_at)
         for entry in commit.entries:
             self._history[entry.interaction_id].append(entry)
         for delivery in commit.deliveries:
-            self._position += 1
-            self._logs[delivery.agent_id].append((self._position, delivery))
-            self._streams.setdefault(delivery.agent_id, Stream(agent_id=delivery.agent_id))
-            self._undelivered.add(delivery.agent_id)
+            self._logs[delivery.agent_id].append(delivery)
+            self._put_stream(await self.stream(delivery.agent_id))
         for mail in commit.outgoing:
-            self._outgoing[mail.message_id] = mail
-            self._threads[mail.message_id].add(mail.interaction_id)
+            self._threads[mail.message_id][mail.interaction_id] = None
+            self._put_mail(mail)
         for content in commit.contents:
-            self._contents[content.id] = content.data
+            self._contents[content.id] = (content, commit.at)
+        for id, owner in commit.linked:
+            if id in self._contents:
+                content, at = self._contents[id]
+                self._contents[id] = (attrs.evolve(content, owner=owner), at)
         if commit.outcome is not None:
             self._outcomes[commit.outcome.operation_id] = commit.outcome
 
@@ -122,6 +159,10 @@ class MemoryStore:
             known = self._agents.get(agent.id)
             if (0 if known is None else known.version) != agent.version - 1:
                 raise Conflict("the agent changed", agent_id=agent.id, value="version")
+        for wanted in commit.invitable:
+            stream = self._streams.get(wanted.agent_id) or Stream(agent_id=wanted.agent_id)
+            if stream.parked or self._last(stream.agent_id) - stream.delivered >= wanted.backlog:
+                raise Conflict("the stream changed", agent_id=wanted.agent_id, value="stream")
         outcome = commit.outcome
         if outcome is not None and outcome.operation_id in self._outcomes:
             raise Conflict("the operation id is taken", value=outcome.operation_id)
@@ -130,11 +171,14 @@ class MemoryStore:
         id = interaction.id
         before = self._interactions.get(id)
         if before is None:
-            self._order[id] = len(self._order)
+            self._submitted += 1
+            self._order[id] = self._submitted
             email = interaction.email
             for name in (email.message_id, *email.references):
                 if name is not None:
-                    self._threads[name].add(id)
+                    self._threads[name][id] = None
+            for address in senders(email.from_address, email.reply_to):
+                self._people[address][id] = None
         else:
             self._held[before.agent_id or ""].discard(id)
             self._parked[before.workbin or ""].discard(id)
@@ -146,6 +190,28 @@ class MemoryStore:
         self._deadlines.set(id, interaction.deadline)
         (self._waiting.add if waiting else self._waiting.discard)(id)
 
+    def _erase(self, erasure: Erasure) -> None:
+        self._disown(erasure.interaction_id)
+        for delivery in erasure.deliveries:
+            log = self._logs[delivery.agent_id]
+            if log and log[0].sequence <= delivery.sequence:  # or else it was pruned meanwhile
+                log[delivery.sequence - log[0].sequence] = delivery
+
+    def _erase_outcomes(self, id: str) -> None:
+        for operation_id, outcome in self._outcomes.items():
+            if outcome.concerns == id:
+                self._outcomes[operation_id] = outcome.erased(self._interactions[id])
+
+    def _disown(self, id: str) -> None:
+        """Forget what belongs to an interaction: contents, thread, person."""
+        for key in [key for key, (one, _) in self._contents.items() if one.owner == id]:
+            del self._contents[key]
+        for index in (self._threads, self._people):
+            for name in [name for name, ids in index.items() if id in ids]:
+                del index[name][id]
+                if not index[name]:
+                    del index[name]
+
     def _oldest_first(self, ids: Iterable[str]) -> tuple[Interaction, ...]:
         return tuple(self._interactions[id] for id in sorted(ids, key=self._order.__getitem__))
 
@@ -153,14 +219,22 @@ class MemoryStore:
         """The latest value of an interaction, None where there is none."""
         return self._interactions.get(id)
 
+    async def ids(self, after: str, limit: int) -> tuple[str, ...]:
+        """The ids of interactions that sort after `after`, in order, at most `limit`."""
+        ids = sorted(self._interactions)
+        start = bisect_right(ids, after)
+        return tuple(ids[start : start + limit])
+
     async def history(self, id: str) -> tuple[Entry, ...]:
         """All entries of an interaction, oldest first."""
         return tuple(self._history.get(id, ()))
 
-    async def waiting(self, queue: str | None = None) -> tuple[Interaction, ...]:
+    async def waiting(
+        self, queue: str | None = None, *, limit: int | None = None
+    ) -> tuple[Interaction, ...]:
         """What waits to be offered, oldest submission first; all queues where none is named."""
         waiting = self._oldest_first(self._waiting)
-        return tuple(one for one in waiting if queue is None or one.queue == queue)
+        return tuple(one for one in waiting if queue is None or one.queue == queue)[:limit]
 
     async def held_by(self, agent_id: str) -> tuple[Interaction, ...]:
         """What an agent holds, oldest submission first."""
@@ -174,14 +248,24 @@ class MemoryStore:
         """The interactions whose mail or reply has or refers to a Message-ID, oldest first."""
         return self._oldest_first(self._threads.get(message_id, ()))
 
-    async def due(self, at: datetime, limit: int) -> tuple[Interaction, ...]:
-        """Interactions whose deadline is at or before `at`, earliest first, at most `limit`."""
-        return tuple(self._interactions[id] for id in self._deadlines.due(at, limit))
+    async def of_person(self, address: str) -> tuple[str, ...]:
+        """The ids of interactions whose mail is from an address, oldest submission first."""
+        return tuple(one.id for one in self._oldest_first(self._people.get(address, ())))
+
+    async def due(self, at: datetime, until: datetime, limit: int) -> tuple[Due, ...]:
+        """Take deadlines at or before `at`, earliest first, at most `limit`."""
+        taken = []
+        for id in self._deadlines.due(at, limit):
+            self._deadlines.set(id, until)
+            one = self._interactions[id]
+            if one.deadline is not None:  # it has one, or it would not have been found
+                taken.append(Due(interaction_id=id, version=one.version, deadline=one.deadline))
+        return tuple(taken)
 
     async def next_deadline(self) -> datetime | None:
-        """The earliest deadline of an interaction, or `away_at` of an agent; None for none."""
-        earliest = (self._deadlines.earliest(), self._away.earliest())
-        return min(filter(None, earliest), default=None)
+        """The earliest time at which there is something due, away or lapsed; None for none."""
+        times = (self._deadlines, self._away, self._workers)
+        return min(filter(None, (one.earliest() for one in times)), default=None)
 
     async def agent(self, id: str) -> Agent | None:
         """The stored value of an agent, None where there is none."""
@@ -191,21 +275,48 @@ class MemoryStore:
         """All stored agents, by id."""
         return tuple(self._agents[id] for id in sorted(self._agents))
 
-    async def away(self, at: datetime, limit: int) -> tuple[Agent, ...]:
-        """Agents whose `away_at` is at or before `at`, earliest first, at most `limit`."""
-        return tuple(self._agents[id] for id in self._away.due(at, limit))
+    async def away(self, at: datetime, until: datetime, limit: int) -> tuple[Agent, ...]:
+        """Take agents whose `away_at` is at or before `at`, earliest first, at most `limit`."""
+        ids = self._away.due(at, limit)
+        for id in ids:
+            self._away.set(id, until)
+        return tuple(self._agents[id] for id in ids)
+
+    async def renew(self, worker: str, until: datetime) -> bool:
+        """Say that a process is alive until a time; whether it was known."""
+        known = self._alive.get(worker)
+        self._alive[worker] = until if known is None else max(known, until)
+        self._workers.set(worker, self._alive[worker])
+        return known is not None
+
+    async def lapsed(self, at: datetime) -> tuple[str, ...]:
+        """The processes that were alive until `at` or before, and not longer."""
+        return tuple(self._workers.due(at, len(self._alive)))
+
+    async def sessions_of(self, worker: str) -> tuple[Agent, ...]:
+        """The agents who have sessions with a process, by id."""
+        return tuple(agent for agent in await self.agents() if worker in agent.sessions)
+
+    async def forget(self, worker: str) -> None:
+        """Forget a process."""
+        self._alive.pop(worker, None)
+        self._workers.set(worker, None)
 
     async def outcome(self, operation_id: str) -> Outcome | None:
         """What is stored under an operation id, None where nothing is."""
         return self._outcomes.get(operation_id)
 
-    async def put(self, id: str, data: bytes) -> None:
+    async def put(self, id: str, data: bytes, at: datetime) -> None:
         """Keep bytes under an id; what was there under it is replaced."""
-        self._contents[id] = data
+        self._contents[id] = (Content(id=id, data=data), at)
 
     async def content(self, id: str) -> bytes | None:
         """The bytes under an id, None where there are none."""
-        return self._contents.get(id)
+        return self._contents[id][0].data if id in self._contents else None
+
+    async def delete(self, id: str) -> None:
+        """Forget the bytes under an id, where there are any."""
+        self._contents.pop(id, None)
 
     async def stream(self, agent_id: str) -> Stream:
         """How far the deliveries of an agent have come."""
@@ -219,26 +330,34 @@ class MemoryStore:
     async def claim(
         self, worker: str, at: datetime, until: datetime, limit: int
     ) -> tuple[Stream, ...]:
-        """Take streams in which something can be tried now, oldest undelivered delivery first."""
-        ready = [
-            (self._next(stream), stream)
-            for stream in map(self._streams.__getitem__, self._undelivered)
-            if self._stream_time(stream) <= at
-        ]
-        ready.sort(key=lambda pair: pair[0][0])
-        claimed = tuple(stream for _, stream in ready[:limit])
-        for stream in claimed:
-            self._leases[stream.agent_id] = _Lease(worker, until)
-        return claimed
+        """Take streams in which something can be tried now, as the port has it."""
+        ids = self._ready.due(at, limit)
+        for id in ids:
+            self._leases[id] = _Lease(worker, until)
+            self._put_stream(self._streams[id])
+        return tuple(self._streams[id] for id in ids)
 
-    def _next(self, stream: Stream) -> tuple[int, Delivery]:
-        return self._logs[stream.agent_id][stream.delivered]
+    def _last(self, agent_id: str) -> int:
+        """The sequence of an agent's latest delivery."""
+        agent = self._agents.get(agent_id)
+        return 0 if agent is None else agent.sequence
 
-    def _stream_time(self, stream: Stream) -> datetime:
-        """When something can be tried in a stream."""
-        if stream.parked or stream.absent:
-            return _NEVER
-        return _latest(stream.retry_at, self._leases.get(stream.agent_id))
+    def _next(self, stream: Stream) -> Delivery | None:
+        """The first delivery that the sink does not have."""
+        log = self._logs[stream.agent_id]
+        if not log or stream.delivered >= log[-1].sequence:
+            return None
+        return log[stream.delivered + 1 - log[0].sequence]
+
+    def _put_stream(self, stream: Stream) -> None:
+        """Store a stream, and from when on it can be claimed."""
+        id = stream.agent_id
+        self._streams[id] = stream
+        following = self._next(stream)
+        if following is None or stream.parked or stream.absent:
+            self._ready.set(id, None)
+        else:
+            self._ready.set(id, _latest(stream.retry_at, self._leases.get(id)), following.at)
 
     async def progress(self, worker: str, stream: Stream) -> bool:
         """Store how far a stream has come, and give it back; False where another has it."""
@@ -257,50 +376,51 @@ class MemoryStore:
         self._put_stream(change(await self.stream(agent_id)))
         return self._streams[agent_id]
 
-    def _put_stream(self, stream: Stream) -> None:
-        self._streams[stream.agent_id] = stream
-        if stream.delivered < len(self._logs[stream.agent_id]):
-            self._undelivered.add(stream.agent_id)
-        else:
-            self._undelivered.discard(stream.agent_id)
-
     async def deliveries(self, agent_id: str, after: int, limit: int) -> tuple[Delivery, ...]:
         """The agent's retained deliveries with sequences above `after`, in order."""
-        log = self._logs.get(agent_id, [])
-        start = max(after, 0)
-        return tuple(delivery for _, delivery in log[start : start + limit])
+        log = self._logs.get(agent_id)
+        if not log:
+            return ()
+        start = max(after + 1 - log[0].sequence, 0)
+        return tuple(log[start : start + limit])
 
     async def claim_outgoing(
         self, worker: str, at: datetime, until: datetime, limit: int
     ) -> tuple[Outgoing, ...]:
-        """Take mail that can be tried now, oldest first."""
-        waiting = self._outgoing.values()
-        ready = [mail for mail in waiting if self._mail_time(mail) <= at][:limit]
-        for mail in ready:
-            self._mail_leases[mail.message_id] = _Lease(worker, until)
-        return tuple(ready)
+        """Take mail that can be tried now, as `claim` does."""
+        ids = self._mails_ready.due(at, limit)
+        for id in ids:
+            self._mail_leases[id] = _Lease(worker, until)
+            self._put_mail(self._outgoing[id])
+        return tuple(self._outgoing[id] for id in ids)
 
-    def _mail_time(self, mail: Outgoing) -> datetime:
-        """When a mail can be tried."""
-        if mail.parked:
-            return _NEVER
-        return _latest(mail.retry_at, self._mail_leases.get(mail.message_id))
+    def _put_mail(self, mail: Outgoing) -> None:
+        """Store a mail, and from when on it can be claimed."""
+        id = mail.message_id
+        self._outgoing[id] = mail
+        ready = None if mail.parked else _latest(mail.retry_at, self._mail_leases.get(id))
+        self._mails_ready.set(id, ready, mail.at)
+
+    def _drop_mail(self, id: str) -> None:
+        del self._outgoing[id]
+        self._mail_leases.pop(id, None)
+        self._mails_ready.set(id, None)
 
     async def outgoing_progress(self, worker: str, mail: Outgoing) -> bool:
         """Store what became of a mail, and give it back; False where another has it."""
         lease = self._mail_leases.get(mail.message_id)
-        if lease is None or lease.worker != worker or mail.message_id not in self._outgoing:
+        if lease is None or lease.worker != worker:
             return False
-        del self._mail_leases[mail.message_id]
         if mail.sent:
-            del self._outgoing[mail.message_id]
+            self._drop_mail(mail.message_id)
         else:
-            self._outgoing[mail.message_id] = mail
+            del self._mail_leases[mail.message_id]
+            self._put_mail(mail)
         return True
 
     async def outgoing(self, *, parked: bool | None = None) -> tuple[Outgoing, ...]:
         """Outgoing mail that the mailer does not have, oldest first."""
-        mails = self._outgoing.values()
+        mails = sorted(self._outgoing.values(), key=lambda mail: (mail.at, mail.message_id))
         return tuple(mail for mail in mails if parked is None or mail.parked is parked)
 
     async def change_outgoing(
@@ -312,24 +432,85 @@ class MemoryStore:
             return None
         changed = change(mail)
         if changed is None:
-            del self._outgoing[message_id]
-            self._mail_leases.pop(message_id, None)
+            self._drop_mail(message_id)
         else:
-            self._outgoing[message_id] = changed
+            self._put_mail(changed)
         return mail
 
     async def next_delivery(self) -> datetime | None:
         """The earliest time at which a stream can be claimed; None for none."""
-        return _earliest(self._stream_time(self._streams[id]) for id in self._undelivered)
+        return self._ready.earliest()
 
     async def next_mail(self) -> datetime | None:
         """The earliest time at which a mail can be claimed; None for none."""
-        return _earliest(map(self._mail_time, self._outgoing.values()))
+        return self._mails_ready.earliest()
 
+    async def finished(self, before: datetime, limit: int) -> tuple[str, ...]:
+        """Ids of interactions that ended before a time and have no mail on its way; some."""
+        kept = {mail.interaction_id for mail in self._outgoing.values()}
+        found = (id for id, at in self._finished.items() if at < before and id not in kept)
+        return tuple(id for id, _ in zip(found, range(limit), strict=False))
 
-def _earliest(times: Iterable[datetime]) -> datetime | None:
-    earliest = min(times, default=_NEVER)
-    return None if earliest == _NEVER else earliest
+    async def remove(self, ids: Collection[str]) -> None:
+        """Forget interactions with all that belongs to them, but not their deliveries."""
+        for id in ids:
+            interaction = self._interactions.pop(id, None)
+            if interaction is None:
+                continue
+            self._held[interaction.agent_id or ""].discard(id)
+            self._parked[interaction.workbin or ""].discard(id)
+            self._disown(id)
+            self._deadlines.set(id, None)
+            self._waiting.discard(id)
+            self._finished.pop(id, None)
+            del self._order[id]
+            self._history.pop(id, None)
+            for key in [key for key, one in self._outcomes.items() if one.concerns == id]:
+                del self._outcomes[key]
+
+    async def prune(
+        self, *, deliveries: datetime, outcomes: datetime, contents: datetime, limit: int
+    ) -> int:
+        """Forget what is old, at most `limit` of each kind, and say how much it was."""
+        pruned = 0
+        for agent_id, log in self._logs.items():
+            old = 0
+            delivered = self._streams[agent_id].delivered
+            for delivery in log[: limit - pruned]:
+                if delivery.at >= deliveries or delivery.sequence > delivered:
+                    break
+                old += 1
+            del log[:old]
+            pruned += old
+        known = [key for key, one in self._outcomes.items() if one.at < outcomes][:limit]
+        for key in known:
+            del self._outcomes[key]
+        loose = [
+            key for key, (one, at) in self._contents.items() if one.owner is None and at < contents
+        ][:limit]
+        for key in loose:
+            del self._contents[key]
+        return pruned + len(known) + len(loose)
+
+    async def figures(self, at: datetime) -> Figures:
+        """What there is to do."""
+        waiting = [
+            (self._last(id) - stream.delivered, self._next(stream))
+            for id, stream in self._streams.items()
+        ]
+        times = [following.at for _, following in waiting if following is not None]
+        return Figures(
+            overdue=self._deadlines.count(at),
+            waiting=sum(number for number, _ in waiting),
+            oldest=min(times, default=None),
+            stopped=sum(stream.parked for stream in self._streams.values()),
+            mails=len(self._outgoing),
+            parked_mails=sum(mail.parked for mail in self._outgoing.values()),
+        )
+
+    async def faults(self) -> tuple[str, ...]:
+        """Nothing is kept in a way that could be wrong by itself."""
+        return ()
 
 
 def _latest(retry_at: datetime | None, lease: _Lease | None) -> datetime:
