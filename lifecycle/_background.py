@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from functools import partial
 from typing import TypeAlias
 
 import anyio
 import anyio.abc
 import anyio.lowlevel
 
+from lifecycle._hushed import hushed
 from lifecycle._relay import Piece, Relay
 from lifecycle.ports import Clock, Store
 
@@ -39,6 +41,8 @@ class Background:
         fire_due: does what is due, and says how much it was.
         next_time: says when something is due next.
         prune: forgets what is old.
+        sample: tells a telemetry what the store has to do; None where there is none.
+        sample_every: seconds between two samples.
         concurrency: to how many agents is delivered, and how many mails are sent, at a time.
     """
 
@@ -51,12 +55,16 @@ class Background:
         fire_due: Callable[[], Awaitable[int]],
         next_time: Asked,
         prune: Callable[[], Awaitable[int]],
+        sample: Callable[[], Awaitable[None]] | None,
+        sample_every: float,
         concurrency: int,
     ) -> None:
         self._clock = clock
         self._fire_due = fire_due
         self._next_time = next_time
         self._prune = prune
+        self._sample = sample
+        self._sample_every = sample_every
         self._timers_changed = anyio.Event()
         self._carriers = [
             _Carriers(self._wait, claim, next_try, concurrency)
@@ -71,6 +79,8 @@ class Background:
         """Start them in a task group, which ends them when it is cancelled."""
         tasks.start_soon(_keep, self._fire)
         tasks.start_soon(_keep, self._forget)
+        if self._sample is not None:
+            tasks.start_soon(_keep, partial(self._tell, self._sample))
         for carriers in self._carriers:
             tasks.start_soon(carriers.keep)
 
@@ -95,6 +105,11 @@ class Background:
         """Forget what is old, and look again after a while."""
         await self._prune()
         await anyio.sleep(_PRUNING)
+
+    async def _tell(self, sample: Callable[[], Awaitable[None]]) -> None:
+        """Tell what there is to do, and again after a while."""
+        await sample()
+        await anyio.sleep(self._sample_every)
 
     async def _wait(self, changed: anyio.Event, until: datetime | None) -> None:
         """Wait for an event or a time, by the monotonic clock but never past a clock that jumps."""
@@ -146,8 +161,8 @@ class _Carriers:
     async def _carry(self, piece: Piece) -> None:
         try:
             await piece()
-        except Exception:  # of a store or clock; the lease ends, and it is tried again
-            _log.exception("a delivery could not be tried")
+        except Exception as error:  # of a store or clock; the lease ends, and it is tried again
+            _log.error("a delivery could not be tried", exc_info=hushed(error), extra=piece.fields)
         finally:
             self._free += 1
             self.changed.set()
@@ -158,6 +173,6 @@ async def _keep(round: Callable[[], Awaitable[None]]) -> None:
     while True:
         try:
             await round()
-        except Exception:  # whatever a port raises must not end what everybody waits for
-            _log.exception("timers or deliveries could not go on; trying again")
+        except Exception as error:  # whatever a port raises must not end what everybody waits for
+            _log.error("timers or deliveries could not go on; trying again", exc_info=hushed(error))
             await anyio.sleep(_GLANCE)

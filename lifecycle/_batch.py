@@ -49,7 +49,6 @@ class Batch:
         self._documented_only = documented_only
         self._agents: dict[str, Agent] = {}
         self._read: dict[str, Agent] = {}
-        self._touched: set[str] = set()
         self._saved: dict[str, Saved] = {}
         self._entries: list[Entry] = []
         self._deliveries: list[Delivery] = []
@@ -64,14 +63,24 @@ class Batch:
         return self._agents[agent_id]
 
     async def change_agent(self, agent_id: str, **changes: Any) -> Agent:
-        """Give fields of an agent new values."""
-        agent = changed_agent(await self.agent(agent_id), **changes)
-        self._agents[agent_id] = agent
+        """Give fields of an agent new values; one that has them already does not change."""
+        agent = await self.agent(agent_id)
+        for name, value in changes.items():
+            if getattr(agent, name) != value:
+                return self._put(changed_agent(agent, version=self._next(agent_id), **changes))
         return agent
 
     def touch(self, agent_id: str) -> None:
         """Count an agent that was read as changed, so that others see a new version."""
-        self._touched.add(agent_id)
+        agent = self._agents[agent_id]
+        self._put(changed_agent(agent, version=self._next(agent_id)))
+
+    def _next(self, agent_id: str) -> int:
+        return self._read[agent_id].version + 1
+
+    def _put(self, agent: Agent) -> Agent:
+        self._agents[agent.id] = agent
+        return agent
 
     def expect_invitable(self, agent_id: str, backlog: int) -> None:
         """Commit only where the agent's deliveries have not stopped, and not too many wait."""
@@ -158,13 +167,7 @@ class Batch:
 
     def stored_agent(self, agent_id: str) -> Agent:
         """An agent, who has been read, as the commit stores it: of the next version if changed."""
-        agent = self._agents[agent_id]
-        if not self._is_changed(agent_id):
-            return agent
-        return changed_agent(agent, version=agent.version + 1)
-
-    def _is_changed(self, agent_id: str) -> bool:
-        return agent_id in self._touched or self._agents[agent_id] != self._read[agent_id]
+        return self._agents[agent_id]
 
     def commit(
         self,
@@ -177,7 +180,13 @@ class Batch:
         return make_commit(
             at=self.at,
             interactions=tuple(self._saved.values()),
-            agents=tuple(self.stored_agent(id) for id in self._agents if self._is_changed(id)),
+            agents=tuple(
+                [
+                    agent
+                    for id, agent in self._agents.items()
+                    if agent.version != self._read[id].version
+                ]
+            ),
             entries=tuple(self._entries),
             deliveries=tuple(self._deliveries),
             outgoing=outgoing,

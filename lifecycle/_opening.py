@@ -76,13 +76,8 @@ def _resolved(address: Address) -> tuple[str, str]:
     if not text:
         raise InvalidParameter("must not be empty", path="$.store", value=text)
     scheme, colon, rest = text.partition(":")
-    is_drive = len(scheme) == 1
-    if (
-        isinstance(address, os.PathLike)
-        or not colon
-        or is_drive
-        or not _NO_SCHEME.isdisjoint(scheme)
-    ):
+    is_scheme = colon and len(scheme) != 1 and _NO_SCHEME.isdisjoint(scheme)  # `C:` is a drive
+    if isinstance(address, os.PathLike) or not is_scheme:
         return _SQLITE, text
     shown = f"{scheme}:..."  # the rest may hold a password
     adapter = _SCHEMES.get(scheme)

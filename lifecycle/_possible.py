@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import attrs
 
@@ -94,7 +94,7 @@ def explained(interaction: Interaction, table: Table = EMAIL) -> Impossible:
     known = [one for one in possible_shapes(table) if one.state == shape.state]
     if not known:
         return Impossible("$.state", shape.state, "a state that can be reached")
-    nearest = min(known, key=lambda one: (_distance(shape, one), repr(one)))
+    nearest = min(known, key=lambda one: (_differences(shape, one), repr(one)))
     name, wanted = next(
         (name, want)
         for name, want, found in zip(Shape._fields, nearest, shape, strict=True)
@@ -103,8 +103,10 @@ def explained(interaction: Interaction, table: Table = EMAIL) -> Impossible:
     return Impossible(f"$.{wire_name(name)}", getattr(interaction, name), _said(name, wanted))
 
 
-def _distance(one: Shape, other: Shape) -> int:
-    return sum(a != b for a, b in zip(one, other, strict=True))
+def _differences(one: Shape, other: Shape) -> tuple[int, list[bool]]:
+    """How much two differ, first in number; what follows from the rest comes last in a shape."""
+    differing = [a != b for a, b in zip(one, other, strict=True)]
+    return sum(differing), differing
 
 
 def _said(name: str, wanted: object) -> str:
@@ -188,7 +190,7 @@ _KEEPING: Final = (None, effects.reject, effects.place_in_queue, effects.update_
 """Effects that write nothing that a shape has."""
 
 
-def _written(row: Row, before: Shape, table: Table) -> list[dict[str, object]]:
+def _written(row: Row, before: Shape, table: Table) -> list[dict[str, Any]]:
     """What the effect of a row can write."""
     effect = row.effect
     if effect in _KEEPING:

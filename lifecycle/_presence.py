@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 from lifecycle._committer import Committer
+from lifecycle._hushed import hushed
 from lifecycle._recent import Reads
 from lifecycle._requests import Requests
 from lifecycle.ports import Clock, Store
@@ -51,6 +52,8 @@ class Presence:
         self._sessions: Counter[str] = Counter()
         self._uncounted: set[str] = set()
         self._until: datetime | None = None
+        self._pause = settings.first_retry
+        self._failed_at: datetime | None = None
 
     async def began(self, agent_id: str) -> None:
         """Count one more session of an agent; where that fails it does not count."""
@@ -96,10 +99,13 @@ class Presence:
         """Say that this process is alive, and end the sessions of those that are not.
 
         Returns: how many agents lost sessions. An agent for whom that fails is logged and tried
-        again later, and the others go on.
+        again after `Settings.first_retry`, and the others go on.
         """
         if self._sessions:
             await self._stay_alive()
+        if self._pauses():
+            return 0
+        self._failed_at = None
         await self._count_again()
         ended = 0
         for worker in await self._lapsed():
@@ -110,6 +116,12 @@ class Presence:
             if all(done) and worker in await self._lapsed():
                 await self._store.forget(worker)
         return ended
+
+    def _pauses(self) -> bool:
+        """Whether something has just failed: a commit that fails wakes whoever waits to retry."""
+        if self._failed_at is None:
+            return False
+        return abs(self._clock.now() - self._failed_at) < self._pause  # the clock may have been set
 
     async def _lapsed(self) -> tuple[str, ...]:
         return await self._store.lapsed(self._clock.now())
@@ -150,7 +162,12 @@ class Presence:
         """Whether a change to an agent's sessions was made; where not, it is logged."""
         try:
             await change
-        except Exception:  # of a port; neither the other agents nor the timers wait for it
-            _log.exception("sessions could not be counted", extra={"agent_id": agent_id})
+        except Exception as error:  # of a port; neither the other agents nor the timers wait
+            _log.error(
+                "sessions could not be counted",
+                exc_info=hushed(error),
+                extra={"agent_id": agent_id},
+            )
+            self._failed_at = self._clock.now()
             return False
         return True

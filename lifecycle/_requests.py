@@ -14,8 +14,8 @@ from typing import Any
 
 from lifecycle import engine
 from lifecycle._batch import Batch, check_invitable, counted_for
-from lifecycle._recent import Reads
 from lifecycle._possible import check_possible
+from lifecycle._recent import Reads
 from lifecycle._replies import outgoing_mail
 from lifecycle.commands import (
     Command,

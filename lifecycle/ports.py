@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
 from datetime import datetime
 from enum import Enum
 from typing import Protocol, TypeAlias, runtime_checkable
@@ -292,8 +293,8 @@ class Store(Protocol):
         `worker` is a name that only this claim has. Those are streams with an undelivered
         delivery that are neither parked nor absent, whose
         `retry_at` has come, and that no other worker has. They are the worker's until `until` or
-        until it gives them back by `progress`. By the time of the oldest undelivered delivery,
-        then by agent id.
+        until it gives them back by `progress`. First those that have not failed, by the time of
+        the oldest undelivered delivery and then by agent id; then by when they may be retried.
         """
         ...
 
@@ -408,3 +409,36 @@ Observer: TypeAlias = Callable[[Committed], None]
 Commits of different callers may be told in another order than they were made; the versions of
 interactions and agents tell which is later.
 """
+
+
+class Telemetry(Protocol):
+    """What is told how a lifecycle does, for metrics and traces.
+
+    It is called in the event loop and must not block. What it raises is logged, and changes
+    nothing. An error that it sees may quote a mail: of that it must keep no more than the class.
+    """
+
+    def span(
+        self, name: str, *, interaction_id: str | None, agent_id: str | None, trigger: str | None
+    ) -> AbstractContextManager[Callable[[str], None]]:
+        """What surrounds a piece of work, in the task that does it.
+
+        Arguments:
+            name: the request: `submit`, `perform`, `expire` for a deadline, `ready`, `not_ready`,
+                `gone` for an agent without a session, `erase`; or a hand-over: `deliver` to the
+                sink, `mail` to the mailer.
+            interaction_id, agent_id, trigger: what it is about, as far as it is known before.
+
+        Returns: a context manager, which must not swallow what is raised in it. It is entered
+        with a function that is told what came of a hand-over, once: the value of an `Answer` or
+        `MailAnswer`.
+        """
+        ...
+
+    def committed(self, entries: tuple[Entry, ...]) -> None:
+        """Learn of the steps of a commit, within the span of the request that made them."""
+        ...
+
+    def figures(self, figures: Figures, at: datetime) -> None:
+        """Learn what the store has to do; every `Settings.figures_every`."""
+        ...

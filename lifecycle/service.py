@@ -21,11 +21,13 @@ import attrs
 
 from lifecycle._background import Background
 from lifecycle._committer import Committer, Request, Work
-from lifecycle._housekeeping import Dossier, Housekeeping
+from lifecycle._housekeeping import ERASE, Dossier, Housekeeping
+from lifecycle._hushed import hushed
 from lifecycle._opening import Address, open_store
 from lifecycle._presence import Presence
 from lifecycle._questions import Questions
 from lifecycle._relay import Relay
+from lifecycle._reporting import Reporting
 from lifecycle._requests import Requests
 from lifecycle._system import SystemClock, new_id
 from lifecycle.commands import Close, Command, Invite, LinkAttachment, Revoke, check_name
@@ -43,6 +45,7 @@ from lifecycle.ports import (
     Observer,
     Sink,
     Store,
+    Telemetry,
 )
 from lifecycle.records import Agent, Commit, Outgoing, Stream
 from lifecycle.settings import Settings
@@ -50,6 +53,9 @@ from lifecycle.table import EMAIL, Table
 from lifecycle.vocabulary import SYSTEM, Actor
 
 _log = logging.getLogger("lifecycle.service")
+
+_AT_A_TIME = 10
+"""How many timers are begun before others of the event loop go on."""
 
 
 class Options(TypedDict, total=False):
@@ -63,6 +69,7 @@ class Options(TypedDict, total=False):
     table: Table
     settings: Settings | None
     observer: Observer | None
+    telemetry: Telemetry | None
     background: bool
 
 
@@ -80,6 +87,7 @@ class Lifecycle(Questions):
         table: the rule table.
         settings: durations and bounds.
         observer: told of every commit.
+        telemetry: told of requests, hand-overs and what there is to do, such as `OpenTelemetry`.
         background: whether timers and deliveries are carried on while it is open; if not,
             somebody calls `fire_due` and `drain`.
 
@@ -125,6 +133,7 @@ class Lifecycle(Questions):
         table: Table = EMAIL,
         settings: Settings | None = None,
         observer: Observer | None = None,
+        telemetry: Telemetry | None = None,
         background: bool = True,
     ) -> None:
         if contents is None:
@@ -142,7 +151,10 @@ class Lifecycle(Questions):
         self._requests = Requests(store, contents, self._directory, ids, table, self._settings)
         self._committer = Committer(store, self._clock, self._committed, self._unsure)
         worker = new_id(self._clock.now())  # unlike any other process, whatever `ids` makes
-        self._relay = Relay(worker, store, sink, mailer, self._clock, self._settings)
+        self._reporting = Reporting(telemetry, store, self._clock)
+        self._relay = Relay(
+            worker, store, sink, mailer, self._clock, self._settings, self._reporting
+        )
         self._housekeeping = Housekeeping(store, contents, table, self._settings)
         self._presence = Presence(
             worker, store, self._committer, self._requests, self._clock, self._settings
@@ -156,6 +168,8 @@ class Lifecycle(Questions):
             fire_due=self.fire_due,
             next_time=self._next_time,
             prune=self.prune,
+            sample=self._reporting.sample if self._reporting.is_sampling else None,
+            sample_every=self._settings.figures_every.total_seconds(),
             concurrency=self._settings.concurrency,
         )
 
@@ -244,7 +258,8 @@ class Lifecycle(Questions):
         work = partial(self._requests.submit, email=email, id=id, queue=queue, rest=rest)
         told = [value for key, value in rest.items() if key != "user_data"]
         request = Request.of(operation_id, "submit", email, id, queue, rest["user_data"], told)
-        return await self._committer.run_once(work, request)
+        doing = self._committer.run_once(work, request)
+        return await self._reporting.request(doing, "submit", interaction_id=id, trigger="Submit")
 
     async def perform(
         self,
@@ -273,7 +288,13 @@ class Lifecycle(Questions):
             self._requests.perform, interaction_id=interaction_id, command=command, actor=agent_id
         )
         request = Request.of(operation_id, "perform", interaction_id, command, repr(agent_id))
-        return await self._committer.run_once(work, request)
+        return await self._reporting.request(
+            self._committer.run_once(work, request),
+            "perform",
+            interaction_id=interaction_id,
+            agent_id=agent_id,
+            trigger=getattr(command, "trigger", None),
+        )
 
     async def invite(
         self,
@@ -317,7 +338,8 @@ class Lifecycle(Questions):
 
         Returns: the agent. Raises `NotFound` for one whom the directory does not know.
         """
-        return await self._committer.run(partial(self._requests.ready, agent_id=agent_id))
+        doing = self._committer.run(partial(self._requests.ready, agent_id=agent_id))
+        return await self._reporting.request(doing, "ready", agent_id=agent_id)
 
     async def not_ready(self, agent_id: str, *, reason: str | None = None) -> Agent:
         """Set an agent's media channel to `NotReady` (semantics 6).
@@ -326,7 +348,8 @@ class Lifecycle(Questions):
         on. Returns: the agent. Raises `NotFound` for one whom the directory does not know.
         """
         work = partial(self._requests.not_ready, agent_id=agent_id, reason=reason)
-        return await self._committer.run(work)
+        doing = self._committer.run(work)
+        return await self._reporting.request(doing, "not_ready", agent_id=agent_id)
 
     async def connected(self, agent_id: str) -> None:
         """Say that a session of an agent has begun, once the sink can deliver to it (6, 9).
@@ -438,26 +461,33 @@ class Lifecycle(Questions):
         size = self._settings.batch if limit is None else limit
         due = await self._store.due(at, until, size)
         expired = await self._fire(
-            [(one.interaction_id, partial(self._requests.expire, due=one)) for one in due]
+            "expire",
+            "interaction_id",
+            [(one.interaction_id, partial(self._requests.expire, due=one)) for one in due],
         )
         size = size if limit is None else limit - len(due)
         away = await self._store.away(at, until, size)
-        gone = await self._fire([(one.id, partial(self._requests.gone, due=one)) for one in away])
+        gone = await self._fire(
+            "gone", "agent_id", [(one.id, partial(self._requests.gone, due=one)) for one in away]
+        )
         return ended + expired + gone
 
-    async def _fire(self, work: list[tuple[str, Work[bool]]]) -> int:
+    async def _fire(self, name: str, key: str, work: list[tuple[str, Work[bool]]]) -> int:
         """Do what is due, all at the same time; how much of it did something."""
         done: list[bool] = []
 
         async def fire(id: str, one: Work[bool]) -> None:
             try:
-                done.append(await self._committer.run(one))
-            except Exception:  # of a port or a team's own effect; the other timers go on
-                _log.exception("a timer could not be fired", extra={"due": id})
+                doing = self._committer.run(one)
+                done.append(await self._reporting.request(doing, name, **{key: id}))
+            except Exception as error:  # of a port or a team's own effect; the others go on
+                _log.error("a timer could not be fired", exc_info=hushed(error), extra={key: id})
 
         async with anyio.create_task_group() as tasks:
-            for id, one in work:
+            for number, (id, one) in enumerate(work, start=1):
                 tasks.start_soon(fire, id, one)
+                if number % _AT_A_TIME == 0:
+                    await anyio.lowlevel.checkpoint()  # so many fall due that others would wait
         return sum(done)
 
     async def _next_time(self) -> datetime | None:
@@ -497,8 +527,12 @@ class Lifecycle(Questions):
         here, in outcomes, and in the retained deliveries, which keep their numbers and keys.
         Raises `NotFound`, and `Forbidden` where it has not ended or its reply has not left.
         """
-        work = partial(self._housekeeping.erase, interaction_id=interaction_id)
-        return await self._committer.run(work)
+        doing = self._committer.run(
+            partial(self._housekeeping.erase, interaction_id=interaction_id)
+        )
+        return await self._reporting.request(
+            doing, "erase", interaction_id=interaction_id, trigger=ERASE
+        )
 
     async def drain(self) -> int:
         """Deliver and mail everything that can be tried now, in order (9).
@@ -522,6 +556,7 @@ class Lifecycle(Questions):
             self._going_on.timers_changed()
         if commit.deliveries or commit.outgoing:
             self._going_on.work_changed()
+        self._reporting.committed(commit.entries)
         if self._observer is None or not (commit.interactions or commit.agents):
             return
         try:
@@ -536,8 +571,8 @@ class Lifecycle(Questions):
                     ),
                 )
             )
-        except Exception:  # what was committed stands, whatever an observer makes of it
-            _log.exception("the observer failed")
+        except Exception as error:  # what was committed stands, whatever an observer makes of it
+            _log.error("the observer failed", exc_info=hushed(error))
 
 
 def _listed(values: Sequence[str]) -> Sequence[str]:

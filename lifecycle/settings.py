@@ -59,6 +59,8 @@ class Settings:
     finished_kept: timedelta | None = _setting(timedelta(days=90))
     """How long interactions are kept that have ended, and content that nobody links; None for
     ever. Outcomes go with their interactions."""
+    figures_every: timedelta = _setting(timedelta(seconds=15))
+    """How long between two looks at what the store has to do, where a telemetry is told."""
     concurrency: int = _setting(32)
     """To how many agents one process delivers at a time."""
     batch: int = _setting(100)

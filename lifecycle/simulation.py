@@ -26,7 +26,7 @@ from lifecycle.directory import MemoryDirectory
 from lifecycle.errors import InternalError, InvalidParameter
 from lifecycle.interaction import Interaction
 from lifecycle.mailers.memory import MemoryMailer
-from lifecycle.ports import Committed, Sink
+from lifecycle.ports import Committed, Sink, Store
 from lifecycle.records import Agent, Delivery
 from lifecycle.service import Lifecycle
 from lifecycle.settings import Settings
@@ -98,6 +98,8 @@ class Simulation:
 
     Arguments:
         sink: takes every delivery, in the order of commit.
+        store: keeps everything, contents too; it must be empty when `run` is called. One in
+            memory by default. Any store gives the same deliveries.
         agents: how many agents there are, at least 2.
         seed: what everything is drawn from; the same seed and mails give the same deliveries.
         documented_only: deliver only what the documented page shows.
@@ -110,6 +112,7 @@ class Simulation:
         self,
         *,
         sink: Sink,
+        store: Store | None = None,
         agents: int = 6,
         seed: int = 0,
         documented_only: bool = False,
@@ -134,8 +137,9 @@ class Simulation:
         self._desks = {name: _Desk(name) for name in _names(agents)}
         self._agents = {name: Agent(id=name) for name in self._desks}
         skilled = {skill: tuple(self._desks)[index::2] for index, skill in enumerate(SKILLS)}
+        self._store = MemoryStore() if store is None else store
         self._lifecycle = Lifecycle(
-            store=(store := MemoryStore()),
+            store=self._store,
             sink=TeeSink(sink, CallbackSink(self._see)),
             mailer=MemoryMailer(),
             directory=MemoryDirectory(
@@ -150,7 +154,6 @@ class Simulation:
             observer=self._observe,
             background=False,
         )
-        self._store = store
         self._skilled = skilled
 
     async def run(self, mails: Iterable[bytes]) -> Counter[tuple[str, str, str]]:
@@ -160,9 +163,11 @@ class Simulation:
             mails: raw messages.
 
         Returns: how often each row was taken, by trigger, source and destination.
-        Raises `TooLarge` for a mail beyond the limits, and `StreamStopped` where the sink fails
-        for good; the simulation has not come to its end then.
+        Raises `InvalidParameter` where the store is not empty, `TooLarge` for a mail beyond the
+        limits, `StreamStopped` where the sink fails for good, and the errors of the store; the
+        simulation has not come to its end then.
         """
+        await check_empty(self._store)
         mails = list(mails)
         arrival = self._clock.now()
         async with self._lifecycle:
@@ -399,6 +404,15 @@ class Simulation:
         returned = self._rarity((State.TRANSFERRED, Trigger.RETURN, True))
         weights = [invited if self._is_free(name) else returned for name in others]
         return self._random.choices(others, weights)[0]
+
+
+async def check_empty(store: Store) -> None:
+    """Refuse a store in which there is anything: it could not be told from the simulation's.
+
+    Raises `InvalidParameter`, and the errors of the store.
+    """
+    if await store.ids("", 1) or await store.agents() or await store.outgoing():
+        raise InvalidParameter("the store must be empty, and there is something in it")
 
 
 def _key(row: Row) -> tuple[str, str, str]:

@@ -290,3 +290,22 @@ class CancellingStore(MemoryStore):
         await self._point()
         await super().commit(commit)
         await self._point()
+
+
+class SeparateContents:
+    """A content store that is not the store."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, bytes] = {}
+
+    async def put(self, id: str, data: bytes, at: datetime) -> None:
+        """Keep bytes."""
+        self.kept[id] = data
+
+    async def content(self, id: str) -> bytes | None:
+        """Give bytes."""
+        return self.kept.get(id)
+
+    async def delete(self, id: str) -> None:
+        """Forget bytes."""
+        self.kept.pop(id, None)

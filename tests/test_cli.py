@@ -15,7 +15,10 @@ import lifecycle
 from lifecycle.cli import app, main
 from lifecycle.cli._terminal import plain, reason, say
 
-COMMANDS = ("simulate", "show", "export")
+COMMANDS = (
+    "simulate", "show", "export", "history", "agents", "queue", "deliveries", "outgoing", "store",
+    "person",
+)  # fmt: skip
 
 
 def run(*arguments: str) -> tuple[int, str, str]:

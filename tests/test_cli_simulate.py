@@ -71,6 +71,54 @@ def raw(found: Mails) -> list[bytes]:
     return [mail for _, mail in found.mails]
 
 
+# Where it is kept
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+@pytest.mark.parametrize("form", ["sqlite:///{}", "{}"])
+def test_a_store_changes_no_byte(form: str, seed: int, tmp_path: Path) -> None:
+    """The same seed gives the same lines as in memory, and what is kept passes the check."""
+    address = form.format(tmp_path / "x.db")
+    ran = simulate(*ALL, "--seed", seed, "--store", address)
+    assert ran == simulate(*ALL, "--seed", seed)
+    assert ran.status == 0
+    checked = CliRunner().invoke(app, ["store", "check", "--store", address])
+    assert (checked.exit_code, checked.stdout) == (0, "")
+    assert f"{ran.interactions} interactions read, findings: 0" in checked.stderr
+
+
+def test_a_store_that_is_not_empty_is_refused(tmp_path: Path) -> None:
+    """Nothing is written, neither to it nor to a file that is there."""
+    address, out = f"sqlite:///{tmp_path / 'x.db'}", written(tmp_path / "out", b"kept")
+    assert simulate(written(tmp_path / "a.eml"), "--store", address).status == 0
+    before = (tmp_path / "x.db").read_bytes()
+    ran = simulate(*ALL, "--store", address, "--out", out)
+    assert (ran.status, ran.output) == (2, b"")
+    assert ran.errors == (
+        "lifecycle simulate: the store must be empty, and there is something in it\n"
+    )
+    assert out.read_bytes() == b"kept"
+    assert (tmp_path / "x.db").read_bytes() == before
+
+
+def test_a_store_that_cannot_be_opened_is_one_line(tmp_path: Path) -> None:
+    """Exit status 2; nothing is simulated."""
+    written(tmp_path / "x.db", b"SQLite format 3\0" + b"\xff" * 4000)
+    for address in (f"sqlite:///{tmp_path / 'x.db'}", str(tmp_path / "none" / "x.db"), "mysql:y"):
+        ran = simulate(*ALL, "--store", address)
+        assert (ran.status, ran.output) == (2, b"")
+        assert re.fullmatch(r"lifecycle simulate: [^\n]+\n", ran.errors)
+
+
+def test_the_store_of_the_environment_is_not_simulated_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be the one that people work with: only an option names one to simulate in."""
+    monkeypatch.setenv("LIFECYCLE_STORE", str(tmp_path / "x.db"))
+    assert simulate(written(tmp_path / "a.eml")).status == 0
+    assert not (tmp_path / "x.db").exists()
+
+
 # What is written
 
 

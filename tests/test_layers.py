@@ -35,7 +35,9 @@ LEVELS = {
     "settings": 4,
     "directory": 4,
     "service": 5,
+    "telemetry": 6,
     "simulation": 7,
+    "checking": 7,
     "__main__": 8,
 }
 """The level of every public module; private ones say theirs in the first line."""
@@ -56,6 +58,7 @@ THIRD_PARTY = {
     "anyio": range(5, TOP),
     "aiosmtplib": range(6, 7),
     "asyncpg": range(6, 7),
+    "opentelemetry": range(6, 7),
     "trio": range(6, 7),
     "graphviz": range(8, TOP),
     "rich": range(8, TOP),
@@ -268,7 +271,7 @@ def test_impurities_are_found() -> None:
 def test_importing_lifecycle_imports_no_extra() -> None:
     """In a fresh interpreter, `import lifecycle` loads nothing that an extra brings."""
     extras = ("typer", "click", "rich", "graphviz", "graphviz_pure", "hypothesis", "pytest",
-              "trio", "sqlite3", "starlette")  # fmt: skip
+              "trio", "sqlite3", "starlette", "opentelemetry")  # fmt: skip
     program = f"import sys, lifecycle; print(*[name for name in {extras} if name in sys.modules])"
     environment = {**os.environ, "PYTHONPATH": str(ROOT.parent)}
     for name in [name for name in environment if name.startswith(("COV", "PYTEST"))]:

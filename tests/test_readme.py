@@ -27,7 +27,7 @@ def tables() -> str:
 
 def test_every_python_block_is_an_example() -> None:
     """No block of Python escapes the tests."""
-    assert len(EXAMPLES) == TEXT.count("```python") == 4
+    assert len(EXAMPLES) == TEXT.count("```python") == 5
 
 
 @pytest.mark.parametrize("number", range(len(EXAMPLES)))

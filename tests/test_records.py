@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import orjson
 import pytest
+from builders import mail, submitted
 from clocks import START
 
 from lifecycle import Agent, Stream, errors
 from lifecycle.errors import LifecycleError
-from lifecycle.records import Refusal
+from lifecycle.records import Outcome, Refusal
 
 KINDS = [
     kind
@@ -86,6 +88,36 @@ def test_an_error_of_a_teams_own_comes_back_as_the_nearest(kind: type[LifecycleE
     again = Refusal.of(own("no", path="$.text", value="a")).error()
     assert type(again) is kind
     assert (again.message, again.path, again.value) == ("no", "$.text", "a")
+
+
+def test_an_erased_refusal_quotes_nothing() -> None:
+    """The same class, ids and place; neither the words nor the value of the request."""
+    error = errors.NotFound(
+        "there is no Zoe", interaction_id="I1", state="Queued", path="$.queue", value="Zoe"
+    )
+    again = Refusal.of(error).erased().error()
+    assert type(again) is errors.NotFound
+    assert (again.message, again.value) == ("erased", None)
+    assert (again.interaction_id, again.state, again.path) == ("I1", "Queued", "$.queue")
+
+
+def test_an_outcome_says_what_it_is_about() -> None:
+    """The interaction that it holds, or the one that was refused; a bare one is about none."""
+    bare = Outcome(operation_id="op1", fingerprint="00", at=START)
+    refusal = Refusal.of(errors.NotFound("no", interaction_id="I2"))
+    assert bare.concerns is None
+    assert attrs.evolve(bare, interaction=submitted(id="I1")).concerns == "I1"
+    assert attrs.evolve(bare, refusal=refusal).concerns == "I2"
+
+
+def test_an_erased_outcome_has_what_is_left() -> None:
+    """Of an interaction its last value; of a refusal what quotes nothing."""
+    rest = submitted(mail(subject=""), id="I1")
+    done = Outcome(operation_id="op1", fingerprint="00", at=START, interaction=submitted(id="I1"))
+    assert done.erased(rest) == attrs.evolve(done, interaction=rest)
+    refusal = Refusal.of(errors.NotFound("no Zoe", interaction_id="I1", value="Zoe"))
+    refused = attrs.evolve(done, interaction=None, refusal=refusal)
+    assert refused.erased(rest) == attrs.evolve(refused, refusal=refusal.erased())
 
 
 def test_agents_and_streams_begin_with_nothing() -> None:

@@ -19,6 +19,7 @@ from desks import (
     Desk,
     FailingStore,
     MeetingStore,
+    SeparateContents,
     Unmoved,
     desk,
     photo,
@@ -109,25 +110,6 @@ class BlindStore(MemoryStore):
     async def interaction(self, id: str) -> Interaction | None:
         """Nobody may ask."""
         raise AssertionError(f"asked for {id!r}")
-
-
-class SeparateContents:
-    """A content store that is not the store."""
-
-    def __init__(self) -> None:
-        self.kept: dict[str, bytes] = {}
-
-    async def put(self, id: str, data: bytes, at: datetime) -> None:
-        """Keep bytes."""
-        self.kept[id] = data
-
-    async def content(self, id: str) -> bytes | None:
-        """Give bytes."""
-        return self.kept.get(id)
-
-    async def delete(self, id: str) -> None:
-        """Forget bytes."""
-        self.kept.pop(id, None)
 
 
 # Submissions

@@ -371,6 +371,22 @@ for parts in (
 """Prints what requests are known by; the keys of a map come in the order of a set."""
 
 
+async def test_seconds_are_the_same_however_they_are_written() -> None:
+    """30 and 30.0 are one request; 30.5 is another, and so are other values in user data."""
+    d = desk()
+    await d.submit()
+    await d.lifecycle.ready("ann")
+    first = await d.lifecycle.invite("I1", "ann", delivering_timeout=30, operation_id="op1")
+    again = await d.lifecycle.invite("I1", "ann", delivering_timeout=30.0, operation_id="op1")
+    assert again == first
+    with pytest.raises(OperationIdReused):
+        await d.lifecycle.invite("I1", "ann", delivering_timeout=30.5, operation_id="op1")
+    await d.act("ann", Accept())
+    await once(d, UpdateProperties(user_data={"a": 1}), "op2")
+    with pytest.raises(OperationIdReused):
+        await once(d, UpdateProperties(user_data={"a": True}), "op2")
+
+
 async def test_every_process_knows_a_request_by_the_same() -> None:
     """Whatever the order in which Python happens to keep things there."""
     printed = {

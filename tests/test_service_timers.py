@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import anyio
@@ -370,6 +371,30 @@ async def test_a_batch_is_what_is_read_at_a_time() -> None:
     assert [await d.lifecycle.fire_due() for _ in range(3)] == [2, 1, 0]
 
 
+async def test_many_that_fall_due_at_once_let_others_in_between() -> None:
+    """A batch of any size holds nobody up for long: who else runs sees it go on."""
+    number = 200
+    d = desk(directory=None, settings=Settings(batch=number, missed_offers=None))
+    for one in range(number):
+        await d.offer(f"agent{one}", f"I{one}")
+    d.clock.advance(30)
+    told, progress = len(d.told), [0]
+
+    async def others() -> None:
+        while progress[-1] < number:
+            progress.append(len(d.told) - told)
+            await anyio.lowlevel.checkpoint()
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(others)
+            await anyio.lowlevel.checkpoint()
+            assert await d.lifecycle.fire_due() == number
+    steps = [after - before for before, after in pairwise(progress)]
+    assert sum(steps) == number
+    assert max(steps) <= number / 4
+
+
 # Expiries that came too late
 
 
@@ -485,7 +510,7 @@ async def test_a_timer_that_fails_does_not_stop_the_others(
     (record,) = caplog.records
     assert record.getMessage() == "a timer could not be fired"
     assert "the disk is full" in str(record.exc_info)
-    assert getattr(record, "due") == "I2"  # noqa: B009  # the type does not know the field
+    assert getattr(record, "interaction_id") == "I2"  # noqa: B009  # the type does not know the field
     assert [await d.state(id) for id in ("I1", "I2", "I3")] == ["Revoked", "Invited", "Revoked"]
     store.stuck = None
     assert await d.lifecycle.fire_due() == 0
@@ -717,7 +742,7 @@ async def test_a_timer_that_fails_is_tried_again(
         assert message == "a timer could not be fired"
         failed.set()
 
-    monkeypatch.setattr(_background._log, "exception", note)
+    monkeypatch.setattr(_background._log, "error", note)
     with anyio.fail_after(5):
         async with d.lifecycle:
             await failed.wait()

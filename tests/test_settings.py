@@ -18,6 +18,7 @@ def test_the_defaults_are_those_of_the_specification() -> None:
     assert settings.missed_offers == 2
     assert settings.limits == DEFAULT_LIMITS
     assert not settings.documented_only
+    assert Settings(documented_only=True).documented_only
 
 
 @pytest.mark.parametrize(
@@ -31,6 +32,12 @@ def test_the_defaults_are_those_of_the_specification() -> None:
         ("longest_retry", timedelta()),
         ("sink_timeout", timedelta()),
         ("lease", timedelta()),
+        ("timer_lease", timedelta()),
+        ("timer_lease", timedelta(seconds=-5)),
+        ("deliveries_kept", timedelta()),
+        ("outcomes_kept", timedelta(days=-1)),
+        ("finished_kept", timedelta()),
+        ("figures_every", timedelta()),
         ("concurrency", 0),
         ("batch", 0),
     ],
@@ -56,6 +63,14 @@ def test_what_is_not_positive_is_refused(name: str, value: Any) -> None:
         ("longest_retry", "5 min"),
         ("sink_timeout", 10.0),
         ("lease", 60),
+        ("timer_lease", None),
+        ("timer_lease", 5),
+        ("deliveries_kept", 7),
+        ("outcomes_kept", "7 days"),
+        ("finished_kept", False),
+        ("documented_only", None),
+        ("documented_only", 1),
+        ("documented_only", "yes"),
         ("concurrency", None),
         ("batch", 1.5),
         ("limits", None),
@@ -78,10 +93,13 @@ def test_limits_are_positive_durations(name: str, value: Any) -> None:
     assert (caught.value.path, caught.value.value) == (f"$.{name}", value)
 
 
-@pytest.mark.parametrize("name", ["missed_offers", "presence_timeout"])
+@pytest.mark.parametrize(
+    "name",
+    ["missed_offers", "presence_timeout", "deliveries_kept", "outcomes_kept", "finished_kept"],
+)
 def test_some_can_be_switched_off(name: str) -> None:
     """With None."""
-    settings = Settings(**{name: None})  # type: ignore[arg-type]  # the names are both optional
+    settings = Settings(**{name: None})  # type: ignore[arg-type]  # all of these are optional
     assert getattr(settings, name) is None
 
 

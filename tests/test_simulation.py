@@ -18,15 +18,18 @@ import pytest
 from page_checker import check_lines
 
 from lifecycle.cli._sources import read_mails
+from lifecycle.directory import MemoryDirectory
 from lifecycle.errors import InternalError, InvalidParameter, MailTooDeep, StreamStopped
 from lifecycle.interaction import Interaction
-from lifecycle.ports import Answer
-from lifecycle.records import Delivery
+from lifecycle.ports import Answer, Store
+from lifecycle.records import Commit, Delivery, Outgoing
 from lifecycle.service import Lifecycle
 from lifecycle.simulation import START, Simulation, VirtualClock
 from lifecycle.sinks.jsonl import JsonLinesSink
 from lifecycle.sinks.memory import MemorySink
 from lifecycle.sinks.tee import TeeSink
+from lifecycle.stores.memory import MemoryStore
+from lifecycle.stores.sqlite import SqliteStore
 from lifecycle.table import EMAIL
 from lifecycle.vocabulary import SYSTEM
 
@@ -306,3 +309,57 @@ def test_a_virtual_clock_never_goes_back() -> None:
     clock.move_to(START + timedelta(hours=1))
     clock.move_to(START)
     assert clock.now() == START + timedelta(hours=1)
+
+
+@pytest.mark.parametrize("what", ["interaction", "agent", "mail"])
+def test_a_store_that_is_not_empty_is_refused(what: str) -> None:
+    """Before anything is done with it; an empty one is used, and has everything afterwards."""
+
+    async def work() -> None:
+        store, sink = MemoryStore(), MemorySink()
+        await Simulation(sink=sink, store=store).run(OWN[:3])
+        assert len(await store.ids("", 10)) == 3
+        assert sink.deliveries
+        if what != "interaction":
+            await store.remove(await store.ids("", 10))
+        if what == "mail":
+            store._agents.clear()
+            mail = Outgoing(
+                message_id="<m@x>", interaction_id="A", queue=None, sender="a@b.example",
+                recipients=("c@d.example",), at=START, message=b"x",
+            )  # fmt: skip
+            await store.commit(Commit(at=START, outgoing=(mail,)))
+        with pytest.raises(InvalidParameter, match="must be empty"):
+            await Simulation(sink=sink, store=store).run(OWN)
+
+    anyio.run(work)
+
+
+def test_equal_deadlines_come_in_the_order_of_submission(tmp_path: Path) -> None:
+    """In any store, whatever the ids: or else it would not give the same deliveries."""
+
+    async def order(store: Store) -> list[str]:
+        ids = iter(("B", "C", "A", "D"))
+        clock = VirtualClock()
+        lifecycle = Lifecycle(
+            store=store,
+            directory=MemoryDirectory(agents={"ann": 9}),
+            clock=clock,
+            ids=lambda at: next(ids, "W"),
+            background=False,
+        )
+        await lifecycle.ready("ann")
+        for _ in range(4):
+            await lifecycle.submit(OWN[0], queue="q")
+        for id in "DCBA":
+            await lifecycle.invite(id, "ann")
+        clock.move_to(START + timedelta(seconds=30))
+        return [one.interaction_id for one in await store.due(clock.now(), clock.now(), 4)]
+
+    async def orders() -> list[list[str]]:
+        file = await SqliteStore.open(tmp_path / "x.db", synchronous="NORMAL")
+        found = [await order(MemoryStore()), await order(file)]
+        await file.aclose()
+        return found
+
+    assert anyio.run(orders) == [["B", "C", "A", "D"]] * 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import Any, assert_type
 
 import cattrs
@@ -23,6 +24,7 @@ from lifecycle import (
     Invite,
     Invited,
     Left,
+    Lifecycle,
     Limits,
     LinkAttachment,
     Notification,
@@ -174,3 +176,19 @@ def a_refusal() -> None:
         assert_type(error.http_status, int)
         root: LifecycleError = error
         assert_type(root.status_code, int | None)
+
+
+async def an_open_store() -> None:
+    """A lifecycle by the address of its store: without a sink it leaves deliveries there."""
+    assert_type(await Lifecycle.open(Path("lifecycle.db")), Lifecycle)
+    async with await Lifecycle.open("memory:", background=False) as lifecycle:
+        assert_type(lifecycle, Lifecycle)
+        assert_type(await lifecycle.of_person("zoe@home.example"), tuple[str, ...])
+        assert_type(await lifecycle.erase("A1"), Interaction)
+        assert_type(
+            (await lifecycle.export_person("zoe@home.example"))[0].contents, dict[str, bytes]
+        )
+        assert_type(await lifecycle.prune(), int)
+    await Lifecycle.open("memory:", backgrund=False)  # type: ignore[call-arg]  # no such argument
+    await Lifecycle.open("memory:", clock="now")  # type: ignore[arg-type]  # no clock
+    await Lifecycle.open(7)  # type: ignore[arg-type]  # neither a path nor text

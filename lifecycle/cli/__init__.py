@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from lifecycle.cli import people, queues, stores
 from lifecycle.cli.export import export
 from lifecycle.cli.show import show
 from lifecycle.cli.simulate import simulate
@@ -21,6 +22,13 @@ app = typer.Typer(
 app.command()(simulate)
 app.command()(show)
 app.command()(export)
+app.command()(queues.history)
+app.command()(queues.agents)
+app.command()(queues.queue)
+app.command()(queues.deliveries)
+app.command()(queues.outgoing)
+app.add_typer(stores.app, name="store")
+app.add_typer(people.app, name="person")
 
 
 def _print_version(wanted: bool) -> None:

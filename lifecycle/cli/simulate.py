@@ -17,13 +17,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
+from lifecycle._opening import open_store
 from lifecycle.cli._sources import read_mails
+from lifecycle.cli._stores import telling
 from lifecycle.cli._terminal import reason, say
 from lifecycle.errors import LifecycleError
 from lifecycle.mail import parse_mail
 from lifecycle.ports import Answer
 from lifecycle.records import Delivery
-from lifecycle.simulation import Simulation
+from lifecycle.simulation import Simulation, check_empty
 from lifecycle.sinks.jsonl import JsonLinesSink
 from lifecycle.table import EMAIL
 
@@ -48,15 +50,23 @@ def simulate(
         bool,
         typer.Option("--documented-only", help="Deliver only what the documented page shows."),
     ] = False,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Keep everything in this store, which must be empty: sqlite:///PATH, a path, or "
+            "postgresql://USER@HOST/DATABASE; in memory if not given.",
+        ),
+    ] = None,
 ) -> None:
     """Take mails through their whole lives and print every notification as a JSON line.
 
     Simulated agents accept, reject, ignore, transfer, park, reply and send, on a virtual clock,
-    until every interaction has ended. The same seed gives the same bytes. At the end a table on
-    standard error says how often each row of the rule table was taken.
+    until every interaction has ended. The same seed gives the same bytes, whatever the store. At
+    the end a table on standard error says how often each row of the rule table was taken.
 
     Exit status 1 says that there was no mail, or that some could not be read while the others
-    were simulated; 2, that the deliveries could not be written.
+    were simulated; 2, that the deliveries could not be written, or the store not be used.
     """
     found = read_mails(mail)
     mails, failures = [], list(found.failures)
@@ -69,7 +79,7 @@ def simulate(
             mails.append(raw)
     if mails:
         make = partial(Simulation, agents=agents, seed=seed, documented_only=documented_only)
-        taken = _run(make, mails, out, bare=bare)
+        taken = _run(make, mails, out, store or "memory:", bare=bare)
         Console(stderr=True).print(_summary(taken, len(mails)))
     else:
         failures.append("no mail was found")
@@ -82,9 +92,31 @@ def simulate(
 
 
 def _run(
-    make: Callable[..., Simulation], mails: Sequence[bytes], out: Path | None, *, bare: bool
+    make: Callable[..., Simulation],
+    mails: Sequence[bytes],
+    out: Path | None,
+    address: str,
+    *,
+    bare: bool,
 ) -> Counter[tuple[str, str, str]]:
     """Run the simulation and write what it delivers."""
+
+    async def main() -> Counter[tuple[str, str, str]]:
+        store = await open_store(address)
+        try:
+            await check_empty(store)  # before the file is, as it is emptied
+            return await _simulated(partial(make, store=store), mails, out, bare=bare)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await store.aclose()
+
+    with telling("simulate", address):
+        return anyio.run(main)
+
+
+async def _simulated(
+    make: Callable[..., Simulation], mails: Sequence[bytes], out: Path | None, *, bare: bool
+) -> Counter[tuple[str, str, str]]:
     try:
         with _opened(out) as file, _progress(file, len(mails)) as show:
             writer = _Writer(JsonLinesSink(file, bare=bare))
@@ -93,7 +125,7 @@ def _run(
                 writer.check()
                 show(ended)
 
-            return anyio.run(make(sink=writer, progress=progress).run, mails)
+            return await make(sink=writer, progress=progress).run(mails)
     except BrokenPipeError:
         raise  # whoever read the lines has had enough: typer ends the command in silence
     except OSError as error:

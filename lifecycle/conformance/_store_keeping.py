@@ -370,6 +370,10 @@ class KeepingCases:
         assert await store.figures(START) == Figures(waiting=3, oldest=later(3), stopped=1)
         await deliver(store, "cat", 3)
         assert await store.figures(START) == Figures(stopped=1)
+        await store.change_stream("cat", lambda stream: attrs.evolve(stream, absent=False))
+        assert await store.figures(START) == Figures(stopped=1)
+        await store.change_stream("ann", lambda stream: attrs.evolve(stream, parked=False))
+        assert await store.figures(START) == Figures()
 
     async def test_the_figures_of_mail(self, store: Store) -> None:
         """What the mailer does not have, what is parked among it."""

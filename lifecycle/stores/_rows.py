@@ -438,10 +438,14 @@ class Cache:
         found = entry[1]
         return found if found.version == version and found.state == state else None
 
+    def entry(self, id: str) -> tuple[int, Interaction] | None:
+        """The number and value that are kept of an interaction, whatever is stored by now."""
+        return self._values.get(id)
+
     def keep(self, number: int, interaction: Interaction) -> None:
         """Keep a value that was read or committed."""
-        if len(self._values) >= _KEPT:
-            self._values.clear()
+        if interaction.id not in self._values and len(self._values) >= _KEPT:
+            del self._values[next(iter(self._values))]
         self._values[interaction.id] = (number, interaction)
 
     def renew(self, interaction: Interaction) -> None:

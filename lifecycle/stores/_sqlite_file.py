@@ -94,9 +94,11 @@ def opened(path: str, synchronous: str, migrations: Sequence[Sequence[str]]) -> 
 
 def _check(connection: sqlite3.Connection, path: str, newest: int) -> int:
     """The version of the schema; refuses a file that is not a store, or a newer one."""
-    [(application,)] = connection.execute("PRAGMA application_id")
-    [(version,)] = connection.execute("PRAGMA user_version")
+    # In this order: whoever makes the file a store meanwhile commits all three at once, so that
+    # tables or a version seen here are never seen without the mark.
     [(tables,)] = connection.execute("SELECT count(*) FROM sqlite_master")
+    [(version,)] = connection.execute("PRAGMA user_version")
+    [(application,)] = connection.execute("PRAGMA application_id")
     if application != APPLICATION and (application or version or tables):
         raise SchemaMismatch("the file is another application's", path=path, value=application)
     if version > newest:

@@ -6,7 +6,7 @@ import heapq
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import attrs
 
@@ -187,8 +187,12 @@ class MemoryStore:
             self._held[interaction.agent_id].add(id)
         if interaction.workbin is not None:
             self._parked[interaction.workbin].add(id)
-        self._deadlines.set(id, interaction.deadline)
+        self._deadlines.set(id, interaction.deadline, self._rank(id))
         (self._waiting.add if waiting else self._waiting.discard)(id)
+
+    def _rank(self, id: str) -> datetime:
+        """The order of submission, which decides among equal deadlines, as a time."""
+        return _EVER + timedelta(microseconds=self._order[id])
 
     def _erase(self, erasure: Erasure) -> None:
         self._disown(erasure.interaction_id)
@@ -256,10 +260,10 @@ class MemoryStore:
         """Take deadlines at or before `at`, earliest first, at most `limit`."""
         taken = []
         for id in self._deadlines.due(at, limit):
-            self._deadlines.set(id, until)
+            self._deadlines.set(id, until, self._rank(id))
             one = self._interactions[id]
-            if one.deadline is not None:  # it has one, or it would not have been found
-                taken.append(Due(interaction_id=id, version=one.version, deadline=one.deadline))
+            deadline = one.deadline or at  # it has one, or it would not have been found
+            taken.append(Due(interaction_id=id, version=one.version, deadline=deadline))
         return tuple(taken)
 
     async def next_deadline(self) -> datetime | None:

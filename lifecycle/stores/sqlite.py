@@ -312,7 +312,8 @@ class SqliteStore:
                 try:
                     found.append(self._cache.find(*row[:4]) or self._cache.read(row))
                 except StoreCorrupt as error:
-                    _log.error("left out: %s", error, extra={"interaction_id": row[0]})
+                    fields = {"interaction_id": row[0], "path": error.path}  # never a value
+                    _log.error("an interaction that cannot be read is left out", extra=fields)
             return tuple(found)
 
         return await self._ask(read)
