@@ -112,12 +112,17 @@ class Committer:
         self._unsure = unsure
         self._running: dict[str, anyio.Event] = {}
 
-    async def run(self, work: Work[_T]) -> _T:
+    async def run(self, work: Work[_T], *, recent: bool = True) -> _T:
         """Do work that may be done again.
+
+        Arguments:
+            work: what is to be done.
+            recent: whether it may begin with what is known here: whether all that it reads of
+                interactions and agents, and leaves as it is, makes no difference.
 
         Raises what the work raises, and `RaceLost` where others are faster all the time.
         """
-        done, result = await self._try_recent(work)
+        done, result = await self._try_recent(work) if recent else (False, None)
         for _ in range(_TRIES):
             if done:
                 return result  # type: ignore[return-value]  # it is one where it is done
@@ -133,7 +138,9 @@ class Committer:
             raise
         except LifecycleError:
             return False, None
-        return commit is not None and await self._stored(commit), result
+        if commit is None or not (commit.interactions or commit.agents):
+            return False, None  # nothing in it would tell that what is known here is out of date
+        return await self._stored(commit), result
 
     async def _stored(self, commit: Commit | None) -> bool:
         try:

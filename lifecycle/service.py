@@ -348,7 +348,7 @@ class Lifecycle(Questions):
         on. Returns: the agent. Raises `NotFound` for one whom the directory does not know.
         """
         work = partial(self._requests.not_ready, agent_id=agent_id, reason=reason)
-        doing = self._committer.run(work)
+        doing = self._committer.run(work, recent=False)
         return await self._reporting.request(doing, "not_ready", agent_id=agent_id)
 
     async def connected(self, agent_id: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lifecycle import diagram
+from lifecycle import diagram, telemetry
 
 README = Path(__file__).parent.parent / "README.md"
 TEXT = README.read_text(encoding="utf-8")
@@ -56,6 +56,15 @@ def test_the_tables_are_generated() -> None:
     found = GENERATED.search(TEXT)
     assert found is not None
     assert found[2].strip() == tables().strip()
+
+
+def test_metrics_and_spans_are_documented() -> None:
+    """What the telemetry's own tables say stands between the markers, every line of it."""
+    begin, end = "<!-- generated: lifecycle.telemetry -->", "<!-- end of telemetry -->"
+    found = TEXT[TEXT.index(begin) + len(begin) : TEXT.index(end)]
+    wanted = f"{telemetry.metrics_table()}\n{telemetry.spans_table()}"
+    lines = [line for line in wanted.splitlines() if line.strip()]
+    assert [line for line in found.splitlines() if line.strip()] == lines
 
 
 def test_the_paths_exist() -> None:

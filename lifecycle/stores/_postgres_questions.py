@@ -8,20 +8,21 @@ from typing import Any, Literal, TypeAlias
 
 from lifecycle.errors import StoreUnavailable
 from lifecycle.interaction import Interaction
-from lifecycle.records import Outcome, Stream
+from lifecycle.records import Agent, Outcome, Stream
 from lifecycle.stores import _rows as r
 from lifecycle.stores._postgres_errors import translated
 from lifecycle.stores._postgres_links import Job, fail
-from lifecycle.stores._postgres_schema import Connection, Record
+from lifecycle.stores._postgres_schema import Connection, Record, unescaped
 
 AGENT = "id, version, ready, reason, load, missed, sequence, gone, away_at, sessions"
-"""The columns that `_rows.agent_of` takes."""
+"""The columns that `agent_of` takes."""
 STREAM = "id, delivered, tries, retry_at, absent, connects, parked"
 """The columns that `_rows.stream_of` takes."""
 
 _INTERACTIONS = """SELECT i.id, i.number, i.version, i.state,
         CASE WHEN known.same THEN NULL ELSE i.data END, s.data
-    FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[]) AS k (id, number, version, state)
+    FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[])
+        AS k (id, number, version, state)
     JOIN interactions i ON i.id = k.id
     CROSS JOIN LATERAL (SELECT
         (k.number, k.version, k.state) IS NOT DISTINCT FROM (i.number, i.version, i.state) AS same
@@ -113,13 +114,19 @@ class Asking:
         }
 
 
+def agent_of(row: Record) -> Agent:
+    """The agent of a row of `AGENT`."""
+    id, version, ready, reason, *rest = row
+    return r.agent_of((id, version, ready, unescaped(reason), *rest))
+
+
 def _outcome(row: Record) -> Outcome:
     *stored, submission = row
     return r.outcome_of(stored, submission)
 
 
 _BY_KEY: dict[Kind, tuple[str, Callable[[Record], Any]]] = {
-    "agent": (_AGENTS, r.agent_of),
+    "agent": (_AGENTS, agent_of),
     "stream": (_STREAMS, r.stream_of),
     "outcome": (_OUTCOMES, _outcome),
 }

@@ -16,10 +16,10 @@ from lifecycle.stores import _rows as r
 from lifecycle.stores._postgres_errors import is_race, translated
 from lifecycle.stores._postgres_links import CHANNEL, Job, fail, roll_back
 from lifecycle.stores._postgres_questions import STREAM
-from lifecycle.stores._postgres_schema import Connection
+from lifecycle.stores._postgres_schema import Connection, Record, unescaped
 
 MAIL = "message_id, interaction_id, queue, sender, recipients, at, message, tries, retry_at, parked"
-"""The columns that `_rows.mail_of` takes."""
+"""The columns that `mail_of` takes."""
 
 Progress: TypeAlias = tuple[str, Stream]
 """A worker's name, and how far a stream has come."""
@@ -28,7 +28,7 @@ _Held: TypeAlias = tuple[Stream, str | None, int | None]
 
 _TRIES = 3
 
-_CLAIM = f"""WITH taken AS MATERIALIZED (
+CLAIM = f"""WITH taken AS MATERIALIZED (
         SELECT id, ready_at, oldest_at FROM agents WHERE ready_at <= $2
         ORDER BY ready_at, oldest_at, id LIMIT $4 FOR UPDATE SKIP LOCKED),
     claimed AS (
@@ -36,7 +36,8 @@ _CLAIM = f"""WITH taken AS MATERIALIZED (
         ready_at = greatest($3, coalesce(a.retry_at, 0)) FROM taken t WHERE a.id = t.id
         RETURNING a.*, t.ready_at AS was_ready)
     SELECT {STREAM} FROM claimed ORDER BY was_ready, oldest_at, id"""
-_CLAIM_MAIL = f"""WITH taken AS MATERIALIZED (
+"""Takes streams for a worker: its name, now, until when, and how many at most."""
+CLAIM_MAIL = f"""WITH taken AS MATERIALIZED (
         SELECT message_id, ready_at FROM outgoing WHERE ready_at <= $2
         ORDER BY ready_at, at, message_id LIMIT $4 FOR UPDATE SKIP LOCKED),
     claimed AS (
@@ -44,6 +45,7 @@ _CLAIM_MAIL = f"""WITH taken AS MATERIALIZED (
         ready_at = greatest($3, coalesce(o.retry_at, 0)) FROM taken t
         WHERE o.message_id = t.message_id RETURNING o.*, t.ready_at AS was_ready)
     SELECT {MAIL} FROM claimed ORDER BY was_ready, at, message_id"""
+"""Takes mail, in the same way."""
 _LOCK = "SELECT id, worker, connects FROM agents WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE"
 _LOCK_ONE = f"SELECT {STREAM}, worker, lease_until FROM agents WHERE id = $1 FOR UPDATE"
 _MAKE = "INSERT INTO agents (id) VALUES ($1) ON CONFLICT (id) DO NOTHING RETURNING 1"
@@ -66,6 +68,12 @@ _PUT_MAIL = """UPDATE outgoing SET tries = $2, retry_at = $3, parked = $4, worke
     lease_until = $6, ready_at = $7 WHERE message_id = $1"""
 
 
+def mail_of(row: Record) -> Outgoing:
+    """The mail of a row of `MAIL`."""
+    message_id, interaction_id, queue, sender, *rest = row
+    return r.mail_of((message_id, interaction_id, queue, unescaped(sender), *rest))
+
+
 class Relaying:
     """Carries out what becomes of streams and mails.
 
@@ -77,15 +85,6 @@ class Relaying:
     def __init__(self, address: str, own: str) -> None:
         self._address = address
         self._own = own
-
-    # Streams
-
-    async def claim(
-        self, connection: Connection, worker: str, at: int, until: int, limit: int
-    ) -> tuple[Stream, ...]:
-        """Take streams in which something can be tried now."""
-        rows = await connection.fetch(_CLAIM, worker, at, until, limit)
-        return tuple(map(r.stream_of, rows))
 
     async def carry_out(self, connection: Connection, jobs: Sequence[Job[Progress]]) -> None:
         """Store how far streams have come in one transaction; a bad one harms no other."""
@@ -131,14 +130,9 @@ class Relaying:
 
     async def _put(self, connection: Connection, held: Sequence[_Held]) -> None:
         """Store streams whose rows are locked, who has them, and when they can be claimed."""
-        following = {
-            id: at
-            for id, at in await connection.fetch(
-                _NEXT,
-                [stream.agent_id for stream, _, _ in held],
-                [stream.delivered + 1 for stream, _, _ in held],
-            )
-        }
+        ids = [stream.agent_id for stream, _, _ in held]
+        sequences = [stream.delivered + 1 for stream, _, _ in held]
+        following = {row[0]: row[1] for row in await connection.fetch(_NEXT, ids, sequences)}
         rows = []
         for stream, worker, lease_until in held:
             oldest_at = following.get(stream.agent_id)
@@ -172,20 +166,23 @@ class Relaying:
         """Change a stream whoever has it, inside of a transaction."""
         while True:
             row = await connection.fetchrow(_LOCK_ONE, agent_id)
-            *stored, worker, lease_until = row or (agent_id, 0, 0, None, False, 0, False, None, None)
+            *stored, worker, lease_until = row or (
+                agent_id,
+                0,
+                0,
+                None,
+                False,
+                0,
+                False,
+                None,
+                None,
+            )
             changed = change(r.stream_of(stored))
             if row is not None or await connection.fetchval(_MAKE, agent_id):
                 await self._put(connection, [(changed, worker, lease_until)])
                 return changed
 
     # Mail
-
-    async def claim_mail(
-        self, connection: Connection, worker: str, at: int, until: int, limit: int
-    ) -> tuple[Outgoing, ...]:
-        """Take mail that can be tried now."""
-        rows = await connection.fetch(_CLAIM_MAIL, worker, at, until, limit)
-        return tuple(map(r.mail_of, rows))
 
     async def progress_mail(self, connection: Connection, worker: str, mail: Outgoing) -> bool:
         """Store what became of a mail, and give it back, inside of a transaction."""
@@ -206,7 +203,7 @@ class Relaying:
         if row is None:
             return None
         *stored, worker, lease_until = row
-        mail = r.mail_of(stored)
+        mail = mail_of(stored)
         await self._put_mail(connection, message_id, change(mail), worker, lease_until)
         return mail
 
