@@ -61,7 +61,6 @@ if TYPE_CHECKING:
     from lifecycle.mail import parse_email, parse_mail, render
     from lifecycle.mailers.maildir import MaildirMailer
     from lifecycle.mailers.memory import MemoryMailer
-    from lifecycle.mailers.smtp import SmtpMailer
     from lifecycle.ports import (
         Answer,
         Clock,
@@ -92,7 +91,6 @@ else:
         "render": "lifecycle.mail",
         "MaildirMailer": "lifecycle.mailers.maildir",
         "MemoryMailer": "lifecycle.mailers.memory",
-        "SmtpMailer": "lifecycle.mailers.smtp",
         "Answer": "lifecycle.ports",
         "Clock": "lifecycle.ports",
         "Committed": "lifecycle.ports",
@@ -179,7 +177,6 @@ __all__ = [
     "render",
     "MaildirMailer",
     "MemoryMailer",
-    "SmtpMailer",
     "Accepted",
     "Invited",
     "Left",

@@ -103,7 +103,7 @@ class Server:
 
     def kill(self) -> None:
         """End the server and all of its processes with SIGKILL, as a machine that fails would."""
-        master = self._server.get_postmaster_info().process
+        master: Any = self._server.get_postmaster_info().process
         master.send_signal(signal.SIGSTOP)  # or it would start others in the place of those killed
         processes = [*master.children(recursive=True), master]
         for process in processes:
@@ -122,7 +122,7 @@ class Server:
         Arguments:
             how: SIGINT has everything written to the disk first, SIGQUIT nothing.
         """
-        master = self._server.get_postmaster_info().process
+        master: Any = self._server.get_postmaster_info().process
         if master.is_running():
             master.send_signal(how)
             master.wait()

@@ -14,7 +14,6 @@ from datetime import UTC, datetime, timedelta
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
-from urllib.parse import urlsplit
 
 import orjson
 import pytest
@@ -254,18 +253,16 @@ def test_by_hand_writes_the_same_rows_in_postgresql(server: Server) -> None:
             ]
         return found
 
-    async def work() -> str:
+    async def work() -> None:
         async with AsyncExitStack() as stack:
             worlds: dict[str, Any] = await postgres_worlds(stack, server, SMALL, 3)
             await stepped(worlds)
-            url: str = worlds[OURS]._store._url
             assert worlds[EVENTS].stored() == 3 + 2 + 3 + 4
-        return url
 
-    url = asyncio.run(work())
-    copy = server.address(f"{urlsplit(url).path.lstrip('/')}_copy")
-    ours = rows(url)
-    assert ours == rows(copy)
+    asyncio.run(work())
+    [(copy,)] = server.run("SELECT datname::text FROM pg_database WHERE datname LIKE '%_copy'")
+    ours = rows(server.address(copy.removesuffix("_copy")))
+    assert ours == rows(server.address(copy))
     assert len(ours["deliveries"]) == 3 * 2 + 2 + 3 + 4
 
 
@@ -473,6 +470,11 @@ async def test_callers_among_many_take_any() -> None:
             await many.step(caller)
     assert {number for number, _ in world.seen} == {0, 256, 512, 80, 336, 592, 255, 511}
     assert {agent for _, agent in world.seen} == {0, 80, 255}
+    world.seen.clear()
+    staying = growth.Among(world, 600, 256, staying=True)
+    for caller in (0, 80, 255, 0, 80, 255):
+        await staying.step(caller)
+    assert world.seen == 2 * [(256, 0), (336, 80), (511, 255)]
 
 
 def test_growth_and_recovery_measure_what_they_say(folder: Path) -> None:
@@ -481,8 +483,11 @@ def test_growth_and_recovery_measure_what_they_say(folder: Path) -> None:
     bounds = {result.bound.name: result.bound.at_most for result in found if result.bound.at_most}
     assert bounds == {
         "SQLite: opening and firing 20 overdue among 900 / 600": 5,
-        "SQLite FULL, 500 B, 1 callers: step among 900 / among 600": 1.3,
-        "SQLite FULL, 500 B, 256 callers: step among 900 / among 600": 1.3,
+        **{
+            f"SQLite FULL, 500 B, {callers} callers, {which}: step among 900 / among 600": 1.3
+            for callers in (1, 256)
+            for which in ("each its own", "any")
+        },
         "SQLite, 30 open and overdue, 500 B: "
         "stall of a 1 ms heartbeat while they are fired, worst": 10,
     }

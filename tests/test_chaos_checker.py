@@ -39,6 +39,14 @@ def _remove(rows: list[Any], row: Any) -> None:
     rows.remove(row)
 
 
+def _each(*plants: _Plant) -> _Plant:
+    def plant(one: Sample) -> None:
+        for each in plants:
+            each(one)
+
+    return plant
+
+
 def _put_history_off(one: Sample) -> None:
     """The step of B from version 1 is made twice, by two agents."""
     one.entry("B", 2)["actor"] = ANN
@@ -119,8 +127,8 @@ PLANTS: dict[str, tuple[str, _Plant]] = {
     "nobody asked for an invitation": (
         _INVENTED, lambda one: _remove(one.tables.outcomes, one.outcome("B1"))),
     "nobody asked for an operation": (
-        _INVENTED, lambda one: _remove(one.journal, one.line("intent", "A7"))
-        or _remove(one.journal, one.line("ack", "A7"))),
+        _INVENTED, _each(lambda one: _remove(one.journal, one.line("intent", "A7")),
+                         lambda one: _remove(one.journal, one.line("ack", "A7")))),
     "something else was asked for": (
         _INVENTED,
         lambda one: one.line("intent", "A7").update(command='{"operationName": "ReplyAll"}')),
@@ -221,16 +229,17 @@ PLANTS: dict[str, tuple[str, _Plant]] = {
         _STUCK, lambda one: one.agent(ANN).update(away_at=int(NOW - 5) * 1_000_000)),
     "a delivery waits": (
         _STUCK,
-        lambda one: one.agent(BOB).update(delivered=4) or _remove(one.endpoint,
-                                                                  one.arrival(BOB, 5))),
+        _each(lambda one: one.agent(BOB).update(delivered=4),
+              lambda one: _remove(one.endpoint, one.arrival(BOB, 5)))),
     "a mail waits": (
         _STUCK,
         lambda one: one.tables.outgoing.append({"message_id": "<A>", "interaction_id": "A",
                                                 "parked": False})),
     "a mail waits that was never tried": (
         _STUCK,
-        lambda one: _remove(one.endpoint, one.mail("A")) or one.tables.outgoing.append(
-            {"message_id": "<A>", "interaction_id": "A", "parked": True})),
+        _each(lambda one: _remove(one.endpoint, one.mail("A")),
+              lambda one: one.tables.outgoing.append(
+                  {"message_id": "<A>", "interaction_id": "A", "parked": True}))),
     "a process that is gone": (
         _STUCK, lambda one: one.tables.workers.append({"name": "w", "until": 1})),
     "what waits is not listed": (
@@ -358,7 +367,7 @@ def test_a_run_that_did_too_little_fails() -> None:
         "0 kills with a commit in flight, not 100",
         "0 steps acknowledged, not 50000",
     ]
-    report.kills, report.in_flight, report.full = 300, 100, 1
+    report.kills, report.in_flight, report.full = 300, 100, 5
     options.expect_steps = 0
     assert too_little(report, options) == ["the disk was full, and nobody was told"]
     report.facts.trouble["StoreFull"] += 1

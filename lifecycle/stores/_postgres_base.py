@@ -14,15 +14,15 @@ from lifecycle.errors import StoreUnavailable
 from lifecycle.records import Commit
 from lifecycle.stores import _rows as r
 from lifecycle.stores._postgres_commit import Committing
-from lifecycle.stores._postgres_errors import is_race, translated
+from lifecycle.stores._postgres_errors import translated
 from lifecycle.stores._postgres_links import (
     Connector,
     Job,
     Lane,
     Listener,
     ServerClock,
+    carry_out_together,
     close,
-    roll_back,
 )
 from lifecycle.stores._postgres_questions import Asking, Question
 from lifecycle.stores._postgres_relay import Progress, Relaying
@@ -33,7 +33,6 @@ _Work: TypeAlias = Callable[[Connection], Awaitable[Any]]
 
 _TOGETHER = 1024
 """How many commits or questions are carried out together at most."""
-_TRIES = 10
 _MIGRATION_PATIENCE = 24 * 3600.0
 
 
@@ -99,9 +98,9 @@ class Base:
         self._progress: Lane[Progress] = Lane(
             connect, self._address, self._relaying.carry_out, most=_TOGETHER
         )
-        self._changes: Lane[_Work] = Lane(connect, self._address, _carry_out, most=1)
+        self._changes: Lane[_Work] = Lane(connect, self._address, self._carry_out, most=1)
         self._searches: Lane[_Work] = Lane(
-            connect, self._address, _carry_out, most=1, connections=2
+            connect, self._address, self._carry_out, most=1, connections=2
         )
         self._listener = Listener(connect, self._clock, own)
 
@@ -134,6 +133,9 @@ class Base:
             self._cache.drop(erasure.interaction_id)
         for interaction in group.saved.values():
             self._cache.renew(interaction)
+
+    async def _carry_out(self, connection: Connection, jobs: Sequence[Job[_Work]]) -> None:
+        await carry_out_together(connection, jobs, self._address, _alone)
 
     async def _ask(self, work: Callable[[Connection], Awaitable[_T]]) -> _T:
         """Have something looked for."""
@@ -172,14 +174,5 @@ def _check_loop(address: str) -> None:
         ) from None
 
 
-async def _carry_out(connection: Connection, jobs: Sequence[Job[_Work]]) -> None:
-    """Carry work out, one after the other, and again where somebody else was in the way."""
-    for job in jobs:
-        for tries_left in reversed(range(_TRIES)):
-            try:
-                job.finish(await job.work(connection))
-                break
-            except Exception as error:
-                await roll_back(connection)
-                if not tries_left or not is_race(error):
-                    raise
+async def _alone(connection: Connection, works: Sequence[_Work]) -> Sequence[Any]:
+    return [await work(connection) for work in works]

@@ -13,17 +13,18 @@ from operator import itemgetter
 from typing import Any, TypeAlias
 
 from lifecycle._stored import write_submission
-from lifecycle.errors import Conflict, StoreFull, StoreUnavailable
+from lifecycle.errors import Conflict
 from lifecycle.interaction import Interaction
 from lifecycle.records import Commit, Erasure
 from lifecycle.stores import _rows as r
-from lifecycle.stores._postgres_errors import is_race, translated
-from lifecycle.stores._postgres_links import CHANNEL, SERVER_TIME, Job, ServerClock, fail, roll_back
+from lifecycle.stores._postgres_links import (
+    CHANNEL,
+    SERVER_TIME,
+    Job,
+    ServerClock,
+    carry_out_together,
+)
 from lifecycle.stores._postgres_schema import Connection, escaped
-
-_TOGETHER = 3
-"""How often a group is carried out again before each of its commits is by itself."""
-_ALONE = 20
 
 _LOCK = f"""WITH a AS MATERIALIZED (
         SELECT id, version, sequence, delivered, absent, parked, ready_at, oldest_at
@@ -121,40 +122,11 @@ class Committing:
 
     async def carry_out(self, connection: Connection, jobs: Sequence[Job[Commit]]) -> None:
         """Commit in one transaction; where one commit breaks it, each in one of its own."""
-        error = await self._attempt(connection, jobs, _TOGETHER if len(jobs) > 1 else _ALONE)
-        if error is None:
-            return
-        ours = translated(error, self._address)
-        if len(jobs) == 1 or isinstance(ours, (StoreUnavailable, StoreFull)):
-            fail(jobs, ours)
-            return
-        for job in jobs:
-            await self.carry_out(connection, [job])
-
-    async def _attempt(
-        self, connection: Connection, jobs: Sequence[Job[Commit]], tries: int
-    ) -> Exception | None:
-        """Commit, again where others were in the way; says why it could not be done."""
-        while True:
-            tries -= 1
-            try:
-                group, conflicts = await self._transact(connection, [job.work for job in jobs])
-            except Exception as error:
-                await roll_back(connection)
-                if tries == 0 or not is_race(error):
-                    return error
-                continue
-            self._committed(group)
-            for job, conflict in zip(jobs, conflicts, strict=True):
-                if conflict is None:
-                    job.finish(None)
-                else:
-                    job.fail(conflict)
-            return None
+        await carry_out_together(connection, jobs, self._address, self._transact)
 
     async def _transact(
         self, connection: Connection, commits: Sequence[Commit]
-    ) -> tuple[r.Group, list[Conflict | None]]:
+    ) -> Sequence[Conflict | None]:
         interactions, agents, operations = r.names(commits)
         await connection.execute("BEGIN")
         asked = self._clock.asking()
@@ -176,13 +148,14 @@ class Committing:
         parts = _parts(group, stored)
         if not parts:
             await connection.execute("ROLLBACK")
-            return group, conflicts
+            return conflicts
         values = [column for name, rows in parts for column in _columns(name, rows)]
         await connection.fetch(_statement(tuple(name for name, _ in parts)), self._own, *values)
         for erasure, rest in group.erased:
             await _erase(connection, erasure, rest)
         await connection.execute("COMMIT")
-        return group, conflicts
+        self._committed(group)
+        return conflicts
 
 
 def _columns(name: str, rows: Sequence[r.Row]) -> Iterator[Sequence[Any]]:

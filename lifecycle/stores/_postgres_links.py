@@ -17,8 +17,8 @@ from typing import Any, Final, Generic, NoReturn, TypeAlias, TypeVar
 
 import asyncpg
 
-from lifecycle.errors import InvalidParameter, StoreUnavailable
-from lifecycle.stores._postgres_errors import HIDDEN, translated, without_secrets
+from lifecycle.errors import InvalidParameter, StoreFull, StoreUnavailable
+from lifecycle.stores._postgres_errors import HIDDEN, is_race, translated, without_secrets
 from lifecycle.stores._postgres_schema import SCHEMA, Connection, check_schema
 
 _log = logging.getLogger("lifecycle.store")
@@ -35,6 +35,9 @@ _COMMAND_TIMEOUT = 60.0
 _CLOSE_TIMEOUT = 5.0
 _HEARTBEAT = 10.0
 """Seconds between two looks at the server's clock, where there is nothing else to ask."""
+_TOGETHER = 3
+"""How often jobs are carried out together before each of them is by itself."""
+_ALONE = 20
 _BACKOFF = (0.1, 0.2, 0.4, 0.8, 1.6, 3.0)
 """Seconds before the listener tries to connect again; the last ones for ever."""
 _SETTINGS: Final = {
@@ -194,6 +197,47 @@ class Job(Generic[_T]):
     async def outcome(self) -> Any:
         """Wait, and return or raise what came of it."""
         return await self._future
+
+
+async def carry_out_together(
+    connection: Connection,
+    jobs: Sequence[Job[_T]],
+    address: str,
+    transact: Callable[[Connection, Sequence[_T]], Awaitable[Sequence[Any]]],
+) -> None:
+    """Carry jobs out in one transaction; where one of them breaks it, each in one of its own.
+
+    Where somebody else was in the way it is all done again, so often.
+
+    Arguments:
+        connection: in no transaction.
+        jobs: what is wanted.
+        address: of the store, without secrets.
+        transact: carries the works of jobs out in a transaction, and returns their results in
+            the same order, an error where one fails by itself.
+    """
+    tries_left = _TOGETHER if len(jobs) > 1 else _ALONE
+    while True:
+        tries_left -= 1
+        try:
+            results = await transact(connection, [job.work for job in jobs])
+        except Exception as error:
+            await roll_back(connection)
+            if tries_left and is_race(error):
+                continue
+            ours = translated(error, address)
+            break
+        for job, result in zip(jobs, results, strict=True):
+            if isinstance(result, Exception):
+                job.fail(result)
+            else:
+                job.finish(result)
+        return
+    if len(jobs) == 1 or isinstance(ours, (StoreUnavailable, StoreFull)):
+        fail(jobs, ours)
+        return
+    for job in jobs:
+        await carry_out_together(connection, [job], address, transact)
 
 
 CarryOut: TypeAlias = Callable[[Connection, Sequence[Job[_T]]], Awaitable[None]]

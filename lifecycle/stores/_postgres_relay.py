@@ -10,11 +10,9 @@ from typing import TypeAlias
 
 import attrs
 
-from lifecycle.errors import StoreFull, StoreUnavailable
 from lifecycle.records import Outgoing, Stream
 from lifecycle.stores import _rows as r
-from lifecycle.stores._postgres_errors import is_race, translated
-from lifecycle.stores._postgres_links import CHANNEL, Job, fail, roll_back
+from lifecycle.stores._postgres_links import CHANNEL, Job, carry_out_together
 from lifecycle.stores._postgres_questions import STREAM
 from lifecycle.stores._postgres_schema import Connection, Record, unescaped
 
@@ -25,8 +23,6 @@ Progress: TypeAlias = tuple[str, Stream]
 """A worker's name, and how far a stream has come."""
 _Held: TypeAlias = tuple[Stream, str | None, int | None]
 """A stream, who has it, and until when."""
-
-_TRIES = 3
 
 CLAIM = f"""WITH taken AS MATERIALIZED (
         SELECT id, ready_at, oldest_at FROM agents WHERE ready_at <= $2
@@ -88,25 +84,7 @@ class Relaying:
 
     async def carry_out(self, connection: Connection, jobs: Sequence[Job[Progress]]) -> None:
         """Store how far streams have come in one transaction; a bad one harms no other."""
-        tries = _TRIES
-        while True:
-            tries -= 1
-            try:
-                done = await self._progress(connection, [job.work for job in jobs])
-            except Exception as error:
-                await roll_back(connection)
-                if tries and is_race(error):
-                    continue
-                ours = translated(error, self._address)
-                if len(jobs) == 1 or isinstance(ours, (StoreUnavailable, StoreFull)):
-                    fail(jobs, ours)
-                    return
-                for job in jobs:
-                    await self.carry_out(connection, [job])
-                return
-            for job, result in zip(jobs, done, strict=True):
-                job.finish(result)
-            return
+        await carry_out_together(connection, jobs, self._address, self._progress)
 
     async def _progress(self, connection: Connection, wanted: Sequence[Progress]) -> list[bool]:
         ids = sorted({stream.agent_id for _, stream in wanted})

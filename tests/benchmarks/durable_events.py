@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import threading
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from statistics import median
 from time import perf_counter
 from uuid import UUID
@@ -130,11 +131,10 @@ class Events:
 
         def calling(first: int) -> None:
             try:
-                while perf_counter() < until:
-                    for number in range(first, len(self.steps), threads):
-                        self.step(number)
-                        if perf_counter() >= until:
-                            break
+                for number in cycle(range(first, len(self.steps), threads)):
+                    self.step(number)
+                    if perf_counter() >= until:
+                        break
             except BaseException as error:  # it is raised where all have ended
                 failures.append(error)
 

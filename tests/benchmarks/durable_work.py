@@ -155,7 +155,8 @@ async def by_tasks(step: Callable[[int], Awaitable[None]], callers: int, seconds
     until = start + seconds
 
     async def calling(number: int) -> int:
-        steps = 0
+        await step(number)  # however late this caller comes to it
+        steps = 1
         while perf_counter() < until:
             await step(number)
             steps += 1

@@ -51,7 +51,7 @@ class Stepping(Protocol):
 
 @attrs.define
 class Among:
-    """Callers who each time take another one of all stored interactions.
+    """Callers who each time take another one of all stored interactions, or stay with one.
 
     With several callers each has an agent of its own, and so the interactions of that agent.
     """
@@ -59,12 +59,15 @@ class Among:
     world: Stepping
     stored: int
     callers: int
+    staying: bool = False
     _random: random.Random = attrs.field(factory=lambda: random.Random(1))
 
     async def step(self, caller: int) -> None:
         """Take one further."""
         apart = 1 if self.callers == 1 else AGENTS
-        number = caller + apart * self._random.randrange((self.stored - caller - 1) // apart + 1)
+        others = (self.stored - caller - 1) // apart + 1
+        which = others // 2 if self.staying else self._random.randrange(others)
+        number = caller + apart * which
         await self.world.step(number, number % AGENTS)
 
     async def run(self, seconds: float) -> float:
@@ -103,23 +106,29 @@ async def _growth(effort: DurableEffort) -> list[Result]:
             stack.push_async_callback(by_hand.aclose)
             steppers |= {("ours", stored): ours, ("by hand", stored): by_hand}
         for callers in (1, AGENTS):
-            results += await _among(effort, steppers, callers)
+            for staying in (True, False):
+                results += await _among(effort, steppers, callers, staying=staying)
     return results
 
 
 async def _among(
-    effort: DurableEffort, steppers: Mapping[tuple[str, int], Stepping], callers: int
+    effort: DurableEffort,
+    steppers: Mapping[tuple[str, int], Stepping],
+    callers: int,
+    *,
+    staying: bool,
 ) -> list[Result]:
     """How much more a step costs among many, ours and the one by hand in the same rounds."""
     few, many = effort.stored
     worlds: list[World] = [
-        Among(stepper, stored, callers) for (_, stored), stepper in steppers.items()
+        Among(stepper, stored, callers, staying) for (_, stored), stepper in steppers.items()
     ]
     for world in worlds:
         await world.run(min(0.3, effort.seconds))
     rounds = await alternated(worlds, rounds=effort.rounds, seconds=effort.seconds)
     named = dict(zip(steppers, zip(*rounds, strict=True), strict=True))
-    what = f"SQLite FULL, {SMALL.name}, {callers} callers"
+    which = "each its own" if staying else "any"
+    what = f"SQLite FULL, {SMALL.name}, {callers} callers, {which}"
     ours, by_hand = (
         Spread.of([a / b for a, b in zip(named[who, few], named[who, many], strict=True)])
         for who in ("ours", "by hand")

@@ -1,4 +1,9 @@
-"""Run the benchmarks: `python tests/benchmarks/run.py --help`."""
+"""Run the benchmarks: `python tests/benchmarks/run.py --help`.
+
+Those of stores, timers and recovery: `run.py --durable [--store sqlite|postgresql|all]
+[--rounds N] [--only steps|timers|recovery|stored] [--quick]`. They put up to 2 GB into the folder
+for temporary files (`TMPDIR`), which must be on a disk, and take about 20 minutes.
+"""
 
 import runpy
 import sys
