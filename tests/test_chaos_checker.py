@@ -279,6 +279,13 @@ def test_a_ready_between_excuses_an_invitation() -> None:
     assert not sample.check()
 
 
+def test_agents_whose_readiness_nobody_heard_of_are_no_fault() -> None:
+    """Where every worker was killed before it had the answer, there is nothing to compare."""
+    sample = Sample()
+    sample.journal = [line for line in sample.journal if line["kind"] not in ("call", "done")]
+    assert not sample.check()
+
+
 def test_a_refusal_that_was_not_stored_is_lost() -> None:
     """A refusal is an outcome like any other."""
     sample = Sample()

@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from datetime import timedelta
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,14 @@ from lifecycle.errors import (
 from lifecycle.interaction import Email
 from lifecycle.ports import Clocked
 from lifecycle.records import Content, Outcome, Outgoing, Stream
+from lifecycle.stores import (
+    _postgres_commit,
+    _postgres_keeping,
+    _postgres_questions,
+    _postgres_relay,
+)
 from lifecycle.stores import _postgres_links as links
+from lifecycle.stores import postgres as postgres_module
 from lifecycle.stores._postgres_errors import translated, without_secrets
 from lifecycle.stores._postgres_schema import MIGRATIONS, escaped, unescaped
 from lifecycle.stores.postgres import PostgresStore
@@ -151,7 +159,7 @@ async def test_closing_finishes_what_was_begun(url: str) -> None:
     """Commits that callers wait for are carried out before the connections end."""
     store = await PostgresStore.open(url)
     commits = [commit(store, queued(f"I{number}")) for number in range(20)]
-    assert await results(*commits, store.aclose()) == [""] * 21
+    assert await results(*commits, store._commits.end(), store.aclose()) == [""] * 22
     again = await PostgresStore.open(url)
     assert len(await again.ids("", 100)) == 20
     await again.aclose()
@@ -409,6 +417,37 @@ async def test_many_callers_share_a_transaction(
     found = await asyncio.gather(*(store.interaction(f"I{number}") for number in range(256)))
     assert [one.id for one in found if one] == [f"I{number}" for number in range(256)]
     assert 1 <= len(statements) <= 3
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        pytest.param(_postgres_commit._LOCK, id="lock"),
+        pytest.param(_postgres_commit._statement(tuple(_postgres_commit._PARTS)), id="write"),
+        pytest.param(_postgres_questions._INTERACTIONS, id="interaction"),
+        pytest.param(_postgres_questions._OUTCOMES, id="outcome"),
+        pytest.param(_postgres_relay.CLAIM, id="claim"),
+        pytest.param(_postgres_relay.CLAIM_MAIL, id="claim mail"),
+        pytest.param(_postgres_relay._PUT, id="progress"),
+        pytest.param(postgres_module._DUE, id="due"),
+        pytest.param(postgres_module._AWAY, id="away"),
+        pytest.param(_postgres_keeping._FINISHED, id="finished"),
+        pytest.param(_postgres_keeping._OLD_DELIVERIES, id="old deliveries"),
+        *(pytest.param(one, id="prune") for one in _postgres_keeping._PRUNE),
+    ],
+)
+async def test_no_table_is_searched(url: str, statement: str) -> None:
+    """What is asked often is found by index, in its order, also as planned while all is empty."""
+    connection: Any = await links.Connector(url).connect(NEWEST)
+    types = [one.name for one in (await connection.prepare(statement)).get_parameters()]
+    types = [f"{name.removesuffix('[]')}[]" if name.endswith("[]") else name for name in types]
+    await connection.execute(f"PREPARE question ({', '.join(types)}) AS {statement}")
+    nulls = ", ".join("NULL" for _ in types)
+    plan = [row[0] for row in await connection.fetch(f"EXPLAIN EXECUTE question ({nulls})")]
+    await connection.close()
+    assert not [line for line in plan if "Seq Scan" in line or "Bitmap" in line]
+    for line, following in pairwise(plan):
+        assert not ("Limit" in line and "Sort" in following), plan
 
 
 async def test_progress_of_many_streams_is_one_transaction(

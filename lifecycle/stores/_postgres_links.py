@@ -43,12 +43,13 @@ _BACKOFF = (0.1, 0.2, 0.4, 0.8, 1.6, 3.0)
 _SETTINGS: Final = {
     "search_path": SCHEMA,
     "default_transaction_isolation": "read committed",
-    # All that is asked for often is found by key. Statements are planned once, often while the
-    # tables are still empty, and must not read all of them when they have grown.
+    # All that is asked for often is found by an index, in its order. Statements are planned once,
+    # often while the tables are still empty, and must not read or sort much when they have grown.
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
+    "enable_bitmapscan": "off",
     "jit": "off",
 }
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

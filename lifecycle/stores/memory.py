@@ -6,7 +6,8 @@ import heapq
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from typing import Any
 
 import attrs
 
@@ -37,45 +38,48 @@ class _Lease:
 
 
 class _Times:
-    """Times by key, found by time: a heap whose outdated entries are dropped as they come up."""
+    """Times by key, found by time: a heap whose outdated entries are dropped as they come up.
+
+    An entry is the same tuple in map and heap, so that a time costs little to set and to keep.
+    """
 
     def __init__(self) -> None:
-        self._current: dict[str, tuple[datetime, datetime]] = {}
-        self._heap: list[tuple[tuple[datetime, datetime], str]] = []
+        self._current: dict[str, tuple[datetime, Any, str]] = {}
+        self._heap: list[tuple[datetime, Any, str]] = []
 
-    def set(self, key: str, at: datetime | None, rank: datetime = _EVER) -> None:
+    def set(self, key: str, at: datetime | None, rank: Any = 0) -> None:
         """Give a key a time, or none; `rank` decides among equal times."""
         if at is None:
             self._current.pop(key, None)
             return
-        new = (at, rank)
+        new = (at, rank, key)
         if self._current.get(key) == new:
             return
         self._current[key] = new
-        heapq.heappush(self._heap, (new, key))
+        heapq.heappush(self._heap, new)
         if len(self._heap) > 2 * len(self._current) + 64:
-            self._heap = [(when, key) for key, when in self._current.items()]
+            self._heap = list(self._current.values())
             heapq.heapify(self._heap)
 
     def earliest(self) -> datetime | None:
         """The earliest time, None where there is none."""
-        while self._heap and self._current.get(self._heap[0][1]) != self._heap[0][0]:
-            heapq.heappop(self._heap)
-        return self._heap[0][0][0] if self._heap else None
+        heap, current = self._heap, self._current
+        while heap and current.get(heap[0][2]) is not heap[0]:
+            heapq.heappop(heap)
+        return heap[0][0] if heap else None
 
     def due(self, at: datetime, limit: int) -> list[str]:
         """The keys whose times are at or before `at`, earliest first, at most `limit`."""
-        found: dict[str, tuple[datetime, datetime]] = {}
+        found: list[tuple[datetime, Any, str]] = []
         while len(found) < limit and (earliest := self.earliest()) is not None and earliest <= at:
-            due, key = heapq.heappop(self._heap)
-            found[key] = due
-        for key, due in found.items():
-            heapq.heappush(self._heap, (due, key))
-        return list(found)
+            found.append(heapq.heappop(self._heap))
+        for entry in found:
+            heapq.heappush(self._heap, entry)
+        return [key for _, _, key in found]
 
     def count(self, at: datetime) -> int:
         """How many times are at or before `at`."""
-        return sum(due <= at for due, _ in self._current.values())
+        return sum(due <= at for due, _, _ in self._current.values())
 
 
 class MemoryStore:
@@ -190,9 +194,9 @@ class MemoryStore:
         self._deadlines.set(id, interaction.deadline, self._rank(id))
         (self._waiting.add if waiting else self._waiting.discard)(id)
 
-    def _rank(self, id: str) -> datetime:
-        """The order of submission, which decides among equal deadlines, as a time."""
-        return _EVER + timedelta(microseconds=self._order[id])
+    def _rank(self, id: str) -> int:
+        """What decides among equal deadlines: the order of submission."""
+        return self._order[id]
 
     def _erase(self, erasure: Erasure) -> None:
         self._disown(erasure.interaction_id)

@@ -12,4 +12,8 @@ process dies is the machine's to say.
 `supervisor` kills, stops and restarts; `worker` is what it kills; `endpoint` is the sink and the
 mailer, which outlive everybody; `checker` reads what they received and what the store holds, and
 imports nothing of the library.
+
+Beside it, `walk` dies at every statement that a step, a timer, a relay round and the like send:
+
+    python -m chaos.walk sqlite accept FOLDER
 """

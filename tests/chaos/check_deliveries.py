@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import pairwise
 from typing import TypeAlias
 
 from chaos.check_history import erased_ids
@@ -142,8 +143,8 @@ def _check_offers(agent_id: str, log: _Log, found: Findings) -> None:
 def _check_readiness(agent_id: str, log: _Log, facts: Facts, found: Findings) -> None:
     """No invitation between `not_ready` and the next `ready` (section 6)."""
     changes = facts.readiness.get(agent_id, [])
-    for change, following in zip(changes, [*changes[1:], None], strict=True):
-        if change.what != "not_ready":
+    for change, following in pairwise([*changes, None]):
+        if change is None or change.what != "not_ready":
             continue
         until = float("inf") if following is None else following.ended
         if any(

@@ -36,6 +36,8 @@ from lifecycle import (
 
 _Action: TypeAlias = Callable[[], Awaitable[None]]
 _AGENTS = sorted(AGENTS)
+_TRIES = 3
+"""So many agents are looked at for one who has something to do."""
 
 
 class Player:
@@ -90,13 +92,22 @@ class Player:
             await self._desk.perform(one.id, Close(reason="not needed"), None)
             return
         number = 2 if self._draw.random() < 0.15 else 1
-        invites = [Invite(agent_id=name) for name in self._draw.sample(_AGENTS, number)]
+        names = await self._free() if self._draw.random() < 0.8 else _AGENTS
+        chosen = self._draw.sample(names, min(number, len(names)))
+        invites = [Invite(agent_id=name) for name in chosen]
         await asyncio.gather(*(self._desk.perform(one.id, invite, None) for invite in invites))
+
+    async def _free(self) -> list[str]:
+        """The agents who could be invited, as far as is known here."""
+        agents = await self._desk.look(self._lifecycle.agents, ())
+        return [one.id for one in agents if one.ready and one.load < AGENTS[one.id]]
 
     async def _work(self) -> None:
         """What an agent does with something at hand."""
-        agent_id = self._draw.choice(_AGENTS)
-        held = await self._desk.look(partial(self._lifecycle.interactions_of, agent_id), ())
+        for agent_id in self._draw.sample(_AGENTS, _TRIES):
+            held = await self._desk.look(partial(self._lifecycle.interactions_of, agent_id), ())
+            if held:
+                break
         if not held:
             return
         one = self._draw.choice(held)
