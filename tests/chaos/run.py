@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--pace", type=float, default=0.03, help="seconds that a player thinks")
     parser.add_argument("--build", choices=BUILDS, help="break the library on purpose")
     parser.add_argument("--settle", type=float, default=40.0, help="seconds to come to an end")
-    parser.add_argument("--keep", help="a folder for journals and store, to look at afterwards")
+    parser.add_argument("--keep", help="a new folder for the journals, to look at afterwards")
     parser.add_argument("--expect-kills", type=int)
     parser.add_argument("--expect-in-flight", type=int)
     parser.add_argument("--expect-steps", type=int)
@@ -74,8 +74,8 @@ def _run(options: argparse.Namespace, folder: Path) -> Report:
         print(f"the disk is never full in this run: {error}", file=sys.stderr)
         (folder / "disk").mkdir(exist_ok=True)
     where = place(options.store, folder / "disk")
-    where.start()
     try:
+        where.start()
         config = Config(
             address=where.address,
             folder=str(folder),
@@ -89,6 +89,8 @@ def _run(options: argparse.Namespace, folder: Path) -> Report:
         return supervisor.run(options.seconds, options.settle)
     finally:
         where.stop()
+        if disk is not None and not options.keep:
+            disk.close()
 
 
 def table(report: Report) -> str:
