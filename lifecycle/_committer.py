@@ -122,27 +122,37 @@ class Committer:
 
         Raises what the work raises, and `RaceLost` where others are faster all the time.
         """
-        done, result = await self._try_recent(work) if recent else (False, None)
-        for _ in range(_TRIES):
-            if done:
-                return result  # type: ignore[return-value]  # it is one where it is done
-            commit, result = await work(self._clock.now().astimezone(UTC), self._recent.fresh)
-            done = await self._stored(commit)
-        raise RaceLost("others were faster every time", value=_TRIES)
+        done = await self._try_recent(work) if recent else None
+        tries = 0
+        while done is None:
+            if tries == _TRIES:
+                raise RaceLost("others were faster every time", value=_TRIES)
+            tries += 1
+            commit, result = await work(self._now(), self._recent.fresh)
+            if await self._stored(commit):
+                done = (result,)
+        return done[0]
 
-    async def _try_recent(self, work: Work[_T]) -> tuple[bool, _T | None]:
-        """Do work from what is known here; only what is then committed is to be believed."""
+    async def _try_recent(self, work: Work[_T]) -> tuple[_T] | None:
+        """Do work from what is known here; only what is then committed is to be believed.
+
+        Returns: what came of it, or None where the store itself has to be asked.
+        """
         try:
-            commit, result = await work(self._clock.now().astimezone(UTC), self._recent)
+            commit, result = await work(self._now(), self._recent)
         except InternalError:
             raise
         except LifecycleError:
-            return False, None
+            return None
         if commit is None or not (commit.interactions or commit.agents):
-            return False, None  # nothing in it would tell that what is known here is out of date
-        return await self._stored(commit), result
+            return None  # nothing in it would tell that what is known here is out of date
+        return (result,) if await self._stored(commit) else None
+
+    def _now(self) -> datetime:
+        return self._clock.now().astimezone(UTC)
 
     async def _stored(self, commit: Commit | None) -> bool:
+        """Whether there was nothing to commit, or it was committed."""
         try:
             if commit is not None:
                 await self._commit(commit)
@@ -173,7 +183,9 @@ class Committer:
         async def recorded(at: datetime, reads: Reads) -> tuple[Commit | None, Outcome]:
             refused.clear()
             # first as if the id were new: where it is not, the commit conflicts
-            known = None if reads is self._recent else await self._outcome(request)
+            known = (
+                None if reads is self._recent else await self._store.outcome(request.operation_id)
+            )
             if known is not None:
                 return None, known
             new = Outcome(operation_id=request.operation_id, fingerprint=request.fingerprint, at=at)
@@ -204,9 +216,6 @@ class Committer:
         if outcome.interaction is None:
             raise InternalError("an outcome says nothing", value=request.operation_id)
         return outcome.interaction
-
-    async def _outcome(self, request: Request) -> Outcome | None:
-        return await self._store.outcome(request.operation_id)
 
     async def _commit(self, commit: Commit) -> None:
         # What was committed must be told, even where the caller has been cancelled meanwhile.

@@ -12,10 +12,10 @@ from typing import Any, TypeAlias
 import chaos
 import pytest
 from chaos import config
+from chaos.command import _parser, main, table, too_little
 from chaos.facts import FAULTS
 from chaos.journal import Journal, read, unresolved
 from chaos.rows import FINAL, HELD, ROWS
-from chaos.run import _parser, main, table, too_little
 from chaos.sample import ANN, BOB, NOW, Sample
 from chaos.supervisor import Report, schedule
 

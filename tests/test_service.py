@@ -723,6 +723,16 @@ async def test_who_was_slower_reads_again() -> None:
     assert [one.interactions[0].version for one in d.told if one.interactions] == [0, 1, 2]
 
 
+async def test_the_last_try_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is committed at last is done, and not a race that was lost."""
+    monkeypatch.setattr("lifecycle._committer._TRIES", 3)
+    store = ConflictingStore()
+    d = desk(store)
+    await d.offer()
+    store.conflicts = 3  # with what is known here, and twice with what is stored
+    assert (await d.act("ann", Accept())).version == 2
+
+
 async def test_a_race_that_never_ends_is_given_up() -> None:
     """Semantics 7: `RaceLost` is of the kind that is answered with 2, and nothing changed."""
     store = ConflictingStore()

@@ -510,7 +510,7 @@ async def test_a_timer_that_fails_does_not_stop_the_others(
     (record,) = caplog.records
     assert record.getMessage() == "a timer could not be fired"
     assert "the disk is full" in str(record.exc_info)
-    assert getattr(record, "interaction_id") == "I2"  # noqa: B009  # the type does not know the field
+    assert record.__dict__["interaction_id"] == "I2"
     assert [await d.state(id) for id in ("I1", "I2", "I3")] == ["Revoked", "Invited", "Revoked"]
     store.stuck = None
     assert await d.lifecycle.fire_due() == 0

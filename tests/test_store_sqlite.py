@@ -169,8 +169,9 @@ async def test_what_cannot_be_opened(tmp_path: Path) -> None:
         with pytest.raises(StoreUnavailable) as refused:
             await SqliteStore.open(place)
         assert refused.value.path == str(place)
+    off: Any = "OFF"
     with pytest.raises(InvalidParameter) as wrong:
-        await SqliteStore.open(tmp_path / "x.db", synchronous="OFF")  # type: ignore[arg-type]
+        await SqliteStore.open(tmp_path / "x.db", synchronous=off)
     assert wrong.value.path == "$.synchronous"
     assert list(tmp_path.iterdir()) == []
 
@@ -325,7 +326,7 @@ async def test_a_question_that_fails_fails_alone(store: SqliteStore) -> None:
 
 
 async def test_a_rollback_that_fails_is_logged(
-    store: SqliteStore, caplog: pytest.LogCaptureFixture
+    store: SqliteStore, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The caller gets the first error, and the log the second."""
 
@@ -335,10 +336,10 @@ async def test_a_rollback_that_fails_is_logged(
         def execute(self, statement: str, *_: object) -> object:
             raise sqlite3.OperationalError(f"cannot {statement}")
 
-    whole, store._connection = store._connection, Broken()  # type: ignore[assignment]
-    with pytest.raises(StoreError, match="cannot BEGIN IMMEDIATE"):
-        await commit(store, queued())
-    store._connection = whole
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_connection", Broken())
+        with pytest.raises(StoreError, match="cannot BEGIN IMMEDIATE"):
+            await commit(store, queued())
     assert "could not roll back" in caplog.text
 
 
@@ -375,20 +376,19 @@ async def test_a_watcher_that_is_gone_is_forgotten(store: SqliteStore) -> None:
 
 
 async def test_looking_that_fails_is_logged(
-    store: SqliteStore, caplog: pytest.LogCaptureFixture
+    store: SqliteStore, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It looks again later."""
     caplog.set_level(logging.WARNING)
     store._changed = (lambda function: function(), lambda: None)
-    whole = store._connection
 
     class Broken:
         def execute(self, *_: object) -> object:
             raise sqlite3.OperationalError("cannot look")
 
-    store._connection = Broken()  # type: ignore[assignment]
-    store._glance()
-    store._connection = whole
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_connection", Broken())
+        store._glance()
     assert "cannot look" in caplog.text
     store._changed = None
 

@@ -19,6 +19,8 @@ from chaos.config import AGENTS, SINK_TIMEOUT, Config
 from chaos.journal import Journal
 from chaos.processes import die_with_parent
 
+_LOOK = 0.05
+"""Seconds between two looks at the board, which another process writes to and nothing rings."""
 _BAD_SPELL = 2.0
 """Seconds for which all deliveries of one agent fail."""
 
@@ -38,7 +40,7 @@ class Endpoint:
         server = await asyncio.start_unix_server(self._talk, self._config.socket, limit=2**22)
         async with server:
             while self._board.phase is not Phase.OVER:
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(_LOOK)
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
