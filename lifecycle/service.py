@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypedDict, Unpack
@@ -20,7 +19,7 @@ import anyio.lowlevel
 import attrs
 
 from lifecycle._background import Background
-from lifecycle._committer import Committer, Request, Work
+from lifecycle._committer import Committer, Request
 from lifecycle._housekeeping import ERASE, Dossier, Housekeeping
 from lifecycle._hushed import hushed
 from lifecycle._opening import Address, open_store
@@ -30,6 +29,7 @@ from lifecycle._relay import Relay
 from lifecycle._reporting import Reporting
 from lifecycle._requests import Requests
 from lifecycle._system import SystemClock, new_id
+from lifecycle._timers import Timers
 from lifecycle.commands import Close, Command, Invite, LinkAttachment, Revoke, check_name
 from lifecycle.directory import MemoryDirectory
 from lifecycle.errors import InvalidParameter, NotFound
@@ -53,9 +53,6 @@ from lifecycle.table import EMAIL, Table
 from lifecycle.vocabulary import SYSTEM, Actor
 
 _log = logging.getLogger("lifecycle.service")
-
-_AT_A_TIME = 10
-"""How many timers are begun before others of the event loop go on."""
 
 
 class Options(TypedDict, total=False):
@@ -159,6 +156,15 @@ class Lifecycle(Questions):
         self._presence = Presence(
             worker, store, self._committer, self._requests, self._clock, self._settings
         )
+        self._timers = Timers(
+            store,
+            self._committer,
+            self._requests,
+            self._presence,
+            self._reporting,
+            self._clock,
+            self._settings,
+        )
         self._opened: Store | None = None
         self._tasks: anyio.abc.TaskGroup | None = None
         self._going_on = Background(
@@ -166,7 +172,7 @@ class Lifecycle(Questions):
             store=store,
             relay=self._relay,
             fire_due=self.fire_due,
-            next_time=self._next_time,
+            next_time=self._timers.next_time,
             prune=self.prune,
             sample=self._reporting.sample if self._reporting.is_sampling else None,
             sample_every=self._settings.figures_every.total_seconds(),
@@ -455,44 +461,7 @@ class Lifecycle(Questions):
         Returns: how many did something. One that fails is logged and tried again after
         `Settings.timer_lease`, and the others go on.
         """
-        ended = await self._presence.keep()
-        at = self._clock.now()
-        until = at + self._settings.timer_lease
-        size = self._settings.batch if limit is None else limit
-        due = await self._store.due(at, until, size)
-        expired = await self._fire(
-            "expire",
-            "interaction_id",
-            [(one.interaction_id, partial(self._requests.expire, due=one)) for one in due],
-        )
-        size = size if limit is None else limit - len(due)
-        away = await self._store.away(at, until, size)
-        gone = await self._fire(
-            "gone", "agent_id", [(one.id, partial(self._requests.gone, due=one)) for one in away]
-        )
-        return ended + expired + gone
-
-    async def _fire(self, name: str, key: str, work: list[tuple[str, Work[bool]]]) -> int:
-        """Do what is due, all at the same time; how much of it did something."""
-        done: list[bool] = []
-
-        async def fire(id: str, one: Work[bool]) -> None:
-            try:
-                doing = self._committer.run(one)
-                done.append(await self._reporting.request(doing, name, **{key: id}))
-            except Exception as error:  # of a port or a team's own effect; the others go on
-                _log.error("a timer could not be fired", exc_info=hushed(error), extra={key: id})
-
-        async with anyio.create_task_group() as tasks:
-            for number, (id, one) in enumerate(work, start=1):
-                tasks.start_soon(fire, id, one)
-                if number % _AT_A_TIME == 0:
-                    await anyio.lowlevel.checkpoint()  # so many fall due that others would wait
-        return sum(done)
-
-    async def _next_time(self) -> datetime | None:
-        times = (await self._store.next_deadline(), self._presence.next_time)
-        return min(filter(None, times), default=None)
+        return await self._timers.fire_due(limit)
 
     async def prune(self) -> int:
         """Forget what `Settings` says is too old to be kept, in small batches.

@@ -12,7 +12,7 @@ from clocks import later
 from lifecycle import MemoryStore
 from lifecycle.conformance.store_suite import ContentSuite, SharedSuite, StoreSuite
 from lifecycle.records import Commit
-from lifecycle.stores.memory import _Times
+from lifecycle.stores._times import Times
 
 
 class TestMemoryStore(StoreSuite, ContentSuite):
@@ -66,7 +66,7 @@ class TestSharedMemory(SharedSuite):
 def test_deadlines_agree_with_a_plain_map() -> None:
     """Whatever was set, moved and taken away, the heap finds what a search would find."""
     chance = random.Random(11)
-    deadlines, plain = _Times(), dict[str, datetime]()
+    deadlines, plain = Times(), dict[str, datetime]()
     for _ in range(3000):
         key = f"k{chance.randrange(40)}"
         at = None if chance.random() < 0.3 else later(chance.randrange(100))
@@ -84,7 +84,7 @@ def test_deadlines_agree_with_a_plain_map() -> None:
 
 def test_outdated_deadlines_do_not_pile_up() -> None:
     """A deadline that is moved again and again takes no more room than a few."""
-    deadlines = _Times()
+    deadlines = Times()
     for seconds in range(10_000):
         deadlines.set("only", later(seconds))
     assert len(deadlines._heap) < 200

@@ -28,7 +28,7 @@ from lifecycle.errors import (
     StoreUnavailable,
 )
 from lifecycle.records import Outcome, Stream
-from lifecycle.stores import _rows, _thread
+from lifecycle.stores import _cache, _thread
 from lifecycle.stores._sqlite_file import translated
 from lifecycle.stores._sqlite_schema import APPLICATION, MIGRATIONS
 
@@ -438,8 +438,8 @@ async def test_a_change_that_the_driver_refuses(store: SqliteStore) -> None:
 
 def test_the_cache_forgets_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """It holds so many values and no more; one that is there already takes no more room."""
-    monkeypatch.setattr(_rows, "_KEPT", 2)
-    cache = _rows.Cache()
+    monkeypatch.setattr(_cache, "_KEPT", 2)
+    cache = _cache.Cache()
     for number, id in enumerate(("I1", "I2", "I2", "I3")):
         cache.keep(number, queued(id))
     assert cache.find("I1", 0, 0, "Queued") is None

@@ -12,7 +12,8 @@ import anyio
 
 from lifecycle.errors import StoreUnavailable
 from lifecycle.records import Commit
-from lifecycle.stores import _rows as r
+from lifecycle.stores._cache import Cache
+from lifecycle.stores._group import Group
 from lifecycle.stores._postgres_commit import Committing
 from lifecycle.stores._postgres_errors import translated
 from lifecycle.stores._postgres_links import (
@@ -85,7 +86,7 @@ class Base:
         connect = partial(connector.connect, version)
         self._address = connector.address
         self._clock = connector.clock
-        self._cache = r.Cache()
+        self._cache = Cache()
         self._relaying = Relaying(self._address, own)
         committing = Committing(self._address, own, self._clock, self._committed)
         asking = Asking(self._address, self._cache)
@@ -128,7 +129,7 @@ class Base:
         """Have a function called when somebody else may have committed, as the port has it."""
         self._listener.watch(changed)
 
-    def _committed(self, group: r.Group) -> None:
+    def _committed(self, group: Group) -> None:
         for erasure, _ in group.erased:
             self._cache.drop(erasure.interaction_id)
         for interaction in group.saved.values():

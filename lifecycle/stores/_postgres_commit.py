@@ -17,6 +17,7 @@ from lifecycle.errors import Conflict
 from lifecycle.interaction import Interaction
 from lifecycle.records import Commit, Erasure
 from lifecycle.stores import _rows as r
+from lifecycle.stores._group import Group, KnownAgent, names
 from lifecycle.stores._postgres_links import (
     CHANNEL,
     SERVER_TIME,
@@ -101,7 +102,7 @@ _PARTS: dict[str, _Part] = {
 _FREE = "free"
 _TYPES = {_FREE: "text"}
 
-Committed: TypeAlias = Callable[[r.Group], None]
+Committed: TypeAlias = Callable[[Group], None]
 
 
 class Committing:
@@ -127,16 +128,16 @@ class Committing:
     async def _transact(
         self, connection: Connection, commits: Sequence[Commit]
     ) -> Sequence[Conflict | None]:
-        interactions, agents, operations = r.names(commits)
+        interactions, agents, operations = names(commits)
         await connection.execute("BEGIN")
         asked = self._clock.asking()
-        group = r.Group()
+        group = Group()
         for kind, name, version, *known in await connection.fetch(
             _LOCK, agents, interactions, operations
         ):
             match kind:
                 case 1:
-                    group.agents[name] = r.KnownAgent(version, *known)
+                    group.agents[name] = KnownAgent(version, *known)
                 case 2:
                     group.versions[name] = version
                 case 3:
@@ -181,7 +182,7 @@ def _statement(names: tuple[str, ...]) -> str:
     return f"WITH {', '.join(parts)} SELECT pg_notify('{CHANNEL}', $1)"
 
 
-def _parts(group: r.Group, stored: frozenset[str]) -> list[tuple[str, list[r.Row]]]:
+def _parts(group: Group, stored: frozenset[str]) -> list[tuple[str, list[r.Row]]]:
     """What is to be written, by what it is; each row once, and in the order of its key.
 
     All of it is one statement, whose parts do not see each other: what a commit of the group
@@ -216,7 +217,7 @@ _FINISHED_AT = 7
 """Where a row of an interaction has the time of its end, which the first one gives."""
 
 
-def _values(group: r.Group) -> tuple[list[r.Row], list[r.Row]]:
+def _values(group: Group) -> tuple[list[r.Row], list[r.Row]]:
     """The last row of each new interaction, and of each other one; both begin with the id."""
     new = {row[0]: row for row in group.submitted}
     old: dict[str, r.Row] = {}
@@ -229,7 +230,7 @@ def _values(group: r.Group) -> tuple[list[r.Row], list[r.Row]]:
     return list(new.values()), list(old.values())
 
 
-def _contents(group: r.Group) -> tuple[list[r.Row], list[r.Row]]:
+def _contents(group: Group) -> tuple[list[r.Row], list[r.Row]]:
     """The last row of each content, and the id and owner of what is linked and not among them."""
     contents = {row[0]: row for row in group.contents}
     linked: dict[str, r.Row] = {}

@@ -53,33 +53,6 @@ _FIGURES = """SELECT
     (SELECT min(oldest_at) FROM agents WHERE sequence > delivered),
     (SELECT count(*) FROM agents WHERE parked),
     (SELECT count(*) FROM outgoing), (SELECT count(*) FROM outgoing WHERE parked)"""
-_FAULTS = (
-    (
-        "SELECT id FROM interactions i WHERE NOT EXISTS "
-        "(SELECT 1 FROM submissions s WHERE s.id = i.id)",
-        "interaction {0}: its submission is missing",
-    ),
-    (
-        "SELECT id FROM submissions s WHERE NOT EXISTS "
-        "(SELECT 1 FROM interactions i WHERE i.id = s.id)",
-        "submission {0}: its interaction is missing",
-    ),
-    (
-        "SELECT DISTINCT interaction_id FROM history h WHERE NOT EXISTS "
-        "(SELECT 1 FROM interactions i WHERE i.id = h.interaction_id)",
-        "history of {0}: its interaction is missing",
-    ),
-    (
-        "SELECT id, owner FROM contents c WHERE owner IS NOT NULL AND NOT EXISTS "
-        "(SELECT 1 FROM interactions i WHERE i.id = c.owner)",
-        "content {0}: its interaction {1} is missing",
-    ),
-    (
-        "SELECT DISTINCT agent_id FROM deliveries d WHERE NOT EXISTS "
-        "(SELECT 1 FROM agents a WHERE a.id = d.agent_id)",
-        "deliveries of {0}: the agent is missing",
-    ),
-)
 
 
 class Keeping(Base):
@@ -157,15 +130,7 @@ class Keeping(Base):
     async def figures(self, at: datetime) -> Figures:
         """What there is to do."""
         [row] = await self._rows(_FIGURES, r.micros(at))
-        overdue, waiting, oldest, stopped, mails, parked_mails = row
-        return Figures(
-            overdue=overdue,
-            waiting=waiting,
-            oldest=r.optional_moment(oldest),
-            stopped=stopped,
-            mails=mails,
-            parked_mails=parked_mails,
-        )
+        return r.figures_of(row)
 
     async def faults(self) -> tuple[str, ...]:
         """Rows that belong to nothing, as of one moment."""
@@ -174,7 +139,7 @@ class Keeping(Base):
             await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             found = [
                 fault.format(*row)
-                for statement, fault in _FAULTS
+                for statement, fault in r.ORPHANS
                 for row in await connection.fetch(statement)
             ]
             await connection.execute("COMMIT")

@@ -10,14 +10,10 @@ from lifecycle.errors import StoreUnavailable
 from lifecycle.interaction import Interaction
 from lifecycle.records import Agent, Outcome, Stream
 from lifecycle.stores import _rows as r
+from lifecycle.stores._cache import Cache
 from lifecycle.stores._postgres_errors import translated
 from lifecycle.stores._postgres_links import Job, fail
 from lifecycle.stores._postgres_schema import Connection, Record, unescaped
-
-AGENT = "id, version, ready, reason, load, missed, sequence, gone, away_at, sessions"
-"""The columns that `agent_of` takes."""
-STREAM = "id, delivered, tries, retry_at, absent, connects, parked"
-"""The columns that `_rows.stream_of` takes."""
 
 _INTERACTIONS = """SELECT i.id, i.number, i.version, i.state,
         CASE WHEN known.same THEN NULL ELSE i.data END, s.data
@@ -29,8 +25,8 @@ _INTERACTIONS = """SELECT i.id, i.number, i.version, i.state,
     ) known
     LEFT JOIN submissions s ON s.id = i.id AND NOT known.same"""
 _DATA = 4
-_AGENTS = f"SELECT {AGENT} FROM agents WHERE id = ANY($1::text[]) AND version > 0"
-_STREAMS = f"SELECT {STREAM} FROM agents WHERE id = ANY($1::text[])"
+_AGENTS = f"SELECT {r.AGENT} FROM agents WHERE id = ANY($1::text[]) AND version > 0"
+_STREAMS = f"SELECT {r.STREAM} FROM agents WHERE id = ANY($1::text[])"
 _OUTCOMES = """SELECT o.operation_id, o.fingerprint, o.at, o.interaction_id, o.data, s.data
     FROM outcomes o LEFT JOIN submissions s ON s.id = o.interaction_id
     WHERE o.operation_id = ANY($1::text[])"""
@@ -48,7 +44,7 @@ class Asking:
         values: interactions that have been decoded.
     """
 
-    def __init__(self, address: str, values: r.Cache) -> None:
+    def __init__(self, address: str, values: Cache) -> None:
         self._address = address
         self._values = values
 

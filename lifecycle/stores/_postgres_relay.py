@@ -13,11 +13,7 @@ import attrs
 from lifecycle.records import Outgoing, Stream
 from lifecycle.stores import _rows as r
 from lifecycle.stores._postgres_links import CHANNEL, Job, carry_out_together
-from lifecycle.stores._postgres_questions import STREAM
 from lifecycle.stores._postgres_schema import Connection, Record, unescaped
-
-MAIL = "message_id, interaction_id, queue, sender, recipients, at, message, tries, retry_at, parked"
-"""The columns that `mail_of` takes."""
 
 Progress: TypeAlias = tuple[str, Stream]
 """A worker's name, and how far a stream has come."""
@@ -31,7 +27,7 @@ CLAIM = f"""WITH taken AS MATERIALIZED (
         UPDATE agents a SET worker = $1, lease_until = $3,
         ready_at = greatest($3, coalesce(a.retry_at, 0)) FROM taken t WHERE a.id = t.id
         RETURNING a.*, t.ready_at AS was_ready)
-    SELECT {STREAM} FROM claimed ORDER BY was_ready, oldest_at, id"""
+    SELECT {r.STREAM} FROM claimed ORDER BY was_ready, oldest_at, id"""
 """Takes streams for a worker: its name, now, until when, and how many at most."""
 CLAIM_MAIL = f"""WITH taken AS MATERIALIZED (
         SELECT message_id, ready_at FROM outgoing WHERE ready_at <= $2
@@ -40,10 +36,10 @@ CLAIM_MAIL = f"""WITH taken AS MATERIALIZED (
         UPDATE outgoing o SET worker = $1, lease_until = $3,
         ready_at = greatest($3, coalesce(o.retry_at, 0)) FROM taken t
         WHERE o.message_id = t.message_id RETURNING o.*, t.ready_at AS was_ready)
-    SELECT {MAIL} FROM claimed ORDER BY was_ready, at, message_id"""
+    SELECT {r.MAIL} FROM claimed ORDER BY was_ready, at, message_id"""
 """Takes mail, in the same way."""
 _LOCK = "SELECT id, worker, connects FROM agents WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE"
-_LOCK_ONE = f"SELECT {STREAM}, worker, lease_until FROM agents WHERE id = $1 FOR UPDATE"
+_LOCK_ONE = f"SELECT {r.STREAM}, worker, lease_until FROM agents WHERE id = $1 FOR UPDATE"
 _MAKE = "INSERT INTO agents (id) VALUES ($1) ON CONFLICT (id) DO NOTHING RETURNING 1"
 _NEXT = """SELECT d.agent_id, d.at FROM unnest($1::text[], $2::bigint[]) AS n (agent_id, sequence)
     JOIN deliveries d ON d.agent_id = n.agent_id AND d.sequence = n.sequence"""
@@ -58,14 +54,14 @@ _PUT = f"""WITH put AS (
               ready_at, oldest_at)
         WHERE agents.id = n.id)
     SELECT pg_notify('{CHANNEL}', $1)"""
-_LOCK_MAIL = f"SELECT {MAIL}, worker, lease_until FROM outgoing WHERE message_id = $1 FOR UPDATE"
+_LOCK_MAIL = f"SELECT {r.MAIL}, worker, lease_until FROM outgoing WHERE message_id = $1 FOR UPDATE"
 _DROP_MAIL = "DELETE FROM outgoing WHERE message_id = $1"
 _PUT_MAIL = """UPDATE outgoing SET tries = $2, retry_at = $3, parked = $4, worker = $5,
     lease_until = $6, ready_at = $7 WHERE message_id = $1"""
 
 
 def mail_of(row: Record) -> Outgoing:
-    """The mail of a row of `MAIL`."""
+    """The mail of a row of `_rows.MAIL`."""
     message_id, interaction_id, queue, sender, *rest = row
     return r.mail_of((message_id, interaction_id, queue, unescaped(sender), *rest))
 

@@ -13,6 +13,7 @@ from lifecycle.errors import Conflict
 from lifecycle.interaction import Interaction
 from lifecycle.records import Commit, Erasure
 from lifecycle.stores import _rows as r
+from lifecycle.stores._group import Group, KnownAgent, names
 
 _VERSIONS = """SELECT json_group_array(json_array(i.id, i.version))
     FROM json_each(?) n CROSS JOIN interactions i ON i.id = n.value"""
@@ -51,16 +52,16 @@ _OUTCOME = "INSERT INTO outcomes VALUES (?, ?, ?, ?, ?)"
 
 def carry_out(
     connection: sqlite3.Connection, commits: Sequence[Commit]
-) -> tuple[r.Group, list[Conflict | None]]:
+) -> tuple[Group, list[Conflict | None]]:
     """Write what holds of some commits, inside of a transaction that has begun.
 
     Returns: the group as written, and for each commit its conflict, or None.
     """
-    group = r.Group()
-    interactions, agents, operations = r.names(commits)
+    group = Group()
+    interactions, agents, operations = names(commits)
     group.versions = dict(_found(connection, _VERSIONS, interactions))
     for id, *known in _found(connection, _AGENTS, agents):
-        group.agents[id] = r.KnownAgent(*known)
+        group.agents[id] = KnownAgent(*known)
     group.outcomes = {id for (id,) in _found(connection, _OUTCOMES, operations)}
     conflicts = [group.admit(commit) for commit in commits]
     _write(connection, group)
@@ -76,7 +77,7 @@ def _found(connection: sqlite3.Connection, statement: str, names: list[str]) -> 
     return rows
 
 
-def _write(connection: sqlite3.Connection, group: r.Group) -> None:
+def _write(connection: sqlite3.Connection, group: Group) -> None:
     for statement, rows in (
         (_SUBMIT, group.submitted),
         (_SUBMISSION, group.submissions),

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import heapq
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime
-from typing import Any
 
 import attrs
 
@@ -27,6 +25,7 @@ from lifecycle.records import (
     Outgoing,
     Stream,
 )
+from lifecycle.stores._times import Times
 
 _EVER = datetime.min.replace(tzinfo=UTC)
 
@@ -35,51 +34,6 @@ _EVER = datetime.min.replace(tzinfo=UTC)
 class _Lease:
     worker: str
     until: datetime
-
-
-class _Times:
-    """Times by key, found by time: a heap whose outdated entries are dropped as they come up.
-
-    An entry is the same tuple in map and heap, so that a time costs little to set and to keep.
-    """
-
-    def __init__(self) -> None:
-        self._current: dict[str, tuple[datetime, Any, str]] = {}
-        self._heap: list[tuple[datetime, Any, str]] = []
-
-    def set(self, key: str, at: datetime | None, rank: Any = 0) -> None:
-        """Give a key a time, or none; `rank` decides among equal times."""
-        if at is None:
-            self._current.pop(key, None)
-            return
-        new = (at, rank, key)
-        if self._current.get(key) == new:
-            return
-        self._current[key] = new
-        heapq.heappush(self._heap, new)
-        if len(self._heap) > 2 * len(self._current) + 64:
-            self._heap = list(self._current.values())
-            heapq.heapify(self._heap)
-
-    def earliest(self) -> datetime | None:
-        """The earliest time, None where there is none."""
-        heap, current = self._heap, self._current
-        while heap and current.get(heap[0][2]) is not heap[0]:
-            heapq.heappop(heap)
-        return heap[0][0] if heap else None
-
-    def due(self, at: datetime, limit: int) -> list[str]:
-        """The keys whose times are at or before `at`, earliest first, at most `limit`."""
-        found: list[tuple[datetime, Any, str]] = []
-        while len(found) < limit and (earliest := self.earliest()) is not None and earliest <= at:
-            found.append(heapq.heappop(self._heap))
-        for entry in found:
-            heapq.heappush(self._heap, entry)
-        return [key for _, _, key in found]
-
-    def count(self, at: datetime) -> int:
-        """How many times are at or before `at`."""
-        return sum(due <= at for due, _, _ in self._current.values())
 
 
 class MemoryStore:
@@ -100,19 +54,19 @@ class MemoryStore:
         self._threads: defaultdict[str, dict[str, None]] = defaultdict(dict)
         self._people: defaultdict[str, dict[str, None]] = defaultdict(dict)
         self._history: defaultdict[str, list[Entry]] = defaultdict(list)
-        self._deadlines = _Times()
+        self._deadlines = Times()
         self._agents: dict[str, Agent] = {}
-        self._away = _Times()
-        self._workers = _Times()
+        self._away = Times()
+        self._workers = Times()
         self._alive: dict[str, datetime] = {}
         self._outcomes: dict[str, Outcome] = {}
         self._contents: dict[str, tuple[Content, datetime]] = {}
         self._logs: defaultdict[str, list[Delivery]] = defaultdict(list)
         self._streams: dict[str, Stream] = {}
-        self._ready = _Times()
+        self._ready = Times()
         self._leases: dict[str, _Lease] = {}
         self._outgoing: dict[str, Outgoing] = {}
-        self._mails_ready = _Times()
+        self._mails_ready = Times()
         self._mail_leases: dict[str, _Lease] = {}
 
     async def aclose(self) -> None:

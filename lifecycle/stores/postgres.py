@@ -9,12 +9,10 @@ sessions apart.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from lifecycle.errors import StoreCorrupt
 from lifecycle.interaction import Interaction
 from lifecycle.records import (
     Agent,
@@ -27,17 +25,12 @@ from lifecycle.records import (
     Stream,
 )
 from lifecycle.stores import _rows as r
+from lifecycle.stores._cache import VALUES
 from lifecycle.stores._postgres_keeping import Keeping
-from lifecycle.stores._postgres_questions import AGENT, STREAM, agent_of
-from lifecycle.stores._postgres_relay import CLAIM, CLAIM_MAIL, MAIL, mail_of
+from lifecycle.stores._postgres_questions import agent_of
+from lifecycle.stores._postgres_relay import CLAIM, CLAIM_MAIL, mail_of
 from lifecycle.stores._postgres_schema import escaped
 
-_log = logging.getLogger("lifecycle.store")
-
-_DELIVERY = 'agent_id, sequence, topic, interaction_id, offer, "trigger", at, payload'
-_ENTRY = 'interaction_id, version, at, actor, "trigger", source, dest, offer, agent_id, sequence'
-_VALUES = """SELECT i.id, i.number, i.version, i.state, i.data, s.data
-    FROM interactions i LEFT JOIN submissions s ON s.id = i.id"""
 _DUE = """WITH taken AS MATERIALIZED (
         SELECT id, number, due_at FROM interactions WHERE due_at <= $1
         ORDER BY due_at, number LIMIT $3 FOR UPDATE SKIP LOCKED),
@@ -51,7 +44,7 @@ _AWAY = f"""WITH taken AS MATERIALIZED (
     put AS (
         UPDATE agents a SET away_due = $2 FROM taken t WHERE a.id = t.id
         RETURNING a.*, t.away_due AS was_due)
-    SELECT {AGENT} FROM put ORDER BY was_due, id"""
+    SELECT {r.AGENT} FROM put ORDER BY was_due, id"""
 
 
 class PostgresStore(Keeping):
@@ -74,14 +67,7 @@ class PostgresStore(Keeping):
         return found
 
     async def _interactions(self, where: str, *values: Any) -> tuple[Interaction, ...]:
-        found = []
-        for row in await self._rows(f"{_VALUES} {where}", *values):
-            try:
-                found.append(self._cache.find(*row[:4]) or self._cache.read(row))
-            except StoreCorrupt as error:
-                fields = {"interaction_id": row[0], "path": error.path}  # never a value
-                _log.error("an interaction that cannot be read is left out", extra=fields)
-        return tuple(found)
+        return self._cache.readable(await self._rows(f"{VALUES} {where}", *values))
 
     async def ids(self, after: str, limit: int) -> tuple[str, ...]:
         """The ids of interactions that sort after `after`, in order, at most `limit`."""
@@ -93,7 +79,7 @@ class PostgresStore(Keeping):
     async def history(self, id: str) -> tuple[Entry, ...]:
         """All entries of an interaction, oldest first."""
         rows = await self._rows(
-            f"SELECT {_ENTRY} FROM history WHERE interaction_id = $1 ORDER BY version", id
+            f"SELECT {r.ENTRY} FROM history WHERE interaction_id = $1 ORDER BY version", id
         )
         return tuple(map(r.entry_of, rows))
 
@@ -175,7 +161,7 @@ class PostgresStore(Keeping):
         return tuple(agent for agent in agents if worker in agent.sessions)
 
     async def _agents(self, where: str) -> tuple[Agent, ...]:
-        rows = await self._rows(f"SELECT {AGENT} FROM agents {where} ORDER BY id")
+        rows = await self._rows(f"SELECT {r.AGENT} FROM agents {where} ORDER BY id")
         return tuple(map(agent_of, rows))
 
     async def away(self, at: datetime, until: datetime, limit: int) -> tuple[Agent, ...]:
@@ -193,7 +179,7 @@ class PostgresStore(Keeping):
     async def streams(self, *, parked: bool) -> tuple[Stream, ...]:
         """The streams that are parked, or those that are not, by agent id."""
         rows = await self._rows(
-            f"SELECT {STREAM} FROM agents WHERE parked = $1 "
+            f"SELECT {r.STREAM} FROM agents WHERE parked = $1 "
             "AND (sequence > 0 OR connects > 0) ORDER BY id",
             parked,
         )
@@ -218,7 +204,7 @@ class PostgresStore(Keeping):
     async def deliveries(self, agent_id: str, after: int, limit: int) -> tuple[Delivery, ...]:
         """The agent's retained deliveries with sequences above `after`, in order."""
         rows = await self._rows(
-            f"SELECT {_DELIVERY} FROM deliveries WHERE agent_id = $1 AND sequence > $2 "
+            f"SELECT {r.DELIVERY} FROM deliveries WHERE agent_id = $1 AND sequence > $2 "
             "ORDER BY sequence LIMIT $3",
             agent_id,
             after,
@@ -246,7 +232,7 @@ class PostgresStore(Keeping):
     async def outgoing(self, *, parked: bool | None = None) -> tuple[Outgoing, ...]:
         """Outgoing mail that the mailer does not have, oldest first."""
         rows = await self._rows(
-            f"SELECT {MAIL} FROM outgoing WHERE parked = coalesce($1, parked) "
+            f"SELECT {r.MAIL} FROM outgoing WHERE parked = coalesce($1, parked) "
             "ORDER BY at, message_id",
             parked,
         )
