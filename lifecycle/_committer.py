@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable
+from contextvars import copy_context
 from datetime import UTC, datetime
+from functools import partial
 from typing import TypeAlias, TypeVar
 
 import anyio
@@ -102,7 +104,7 @@ class Committer:
         Arguments:
             store: where to commit.
             clock: the one source of time.
-            committed: called after each commit, before anything else can happen.
+            committed: called after each commit, before its request goes on.
             unsure: called where nobody can say whether a commit was made.
         """
         self._store = store
@@ -218,16 +220,19 @@ class Committer:
         return outcome.interaction
 
     async def _commit(self, commit: Commit) -> None:
-        # What was committed must be told, even where the caller has been cancelled meanwhile.
-        with anyio.CancelScope(shield=True):
-            try:
-                await self._store.commit(commit)
-            except LifecycleError as error:
-                if isinstance(error, StoreError):
-                    self._unsure()
-                raise
-            except BaseException:
-                self._unsure()  # it may have been committed all the same
-                raise
-            self._recent.committed(commit)
-            self._committed(commit)
+        # What was committed is told by the store itself, as the caller may have been cancelled
+        # meanwhile; in the caller's context, in which telemetry knows what it belongs to.
+        told = partial(copy_context().run, self._told, commit)
+        try:
+            await self._store.commit(commit, told)
+        except LifecycleError as error:
+            if isinstance(error, StoreError):
+                self._unsure()
+            raise
+        except Exception:
+            self._unsure()  # it may have been committed all the same
+            raise
+
+    def _told(self, commit: Commit) -> None:
+        self._recent.committed(commit)
+        self._committed(commit)

@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+import anyio
+
 from lifecycle._committer import Committer
 from lifecycle._hushed import hushed
 from lifecycle._recent import Reads
@@ -81,7 +83,9 @@ class Presence:
         count = partial(self._sessions.__getitem__, agent_id)
         work = partial(self._requests.attend, agent_id=agent_id, worker=self._worker, count=count)
         try:
-            await self._committer.run(work)
+            # a cancelled caller waits, so that what it leaves is what the store has been told
+            with anyio.CancelScope(shield=True):
+                await self._committer.run(work)
         except BaseException:
             self._uncounted.add(agent_id)  # nobody can say what the store has now
             raise

@@ -23,6 +23,9 @@ from lifecycle.records import (
     Stream,
 )
 
+Told: TypeAlias = Callable[[], None]
+"""Is called once something has happened."""
+
 
 class Answer(Enum):
     """What a sink says of a delivery (semantics 9)."""
@@ -170,8 +173,15 @@ class Store(Protocol):
         """
         ...
 
-    async def commit(self, commit: Commit) -> None:
+    async def commit(self, commit: Commit, committed: Told | None = None) -> None:
         """Commit everything that is in `commit`, or nothing.
+
+        Arguments:
+            commit: what is to be committed.
+            committed: is called in the event loop of the caller once it is committed, before
+                the caller goes on and also where the caller has been cancelled meanwhile; for
+                the commits of one event loop in the order in which they were committed. It
+                raises nothing.
 
         A store may carry out the commits of several callers in one transaction of its own; each
         is still all or nothing. The content of an interaction that is erased goes: its mail, its

@@ -206,13 +206,13 @@ class ConflictingStore(MemoryStore):
         self.conflicts = 0
         self.asked = 0
 
-    async def commit(self, commit: Commit) -> None:
+    async def commit(self, commit: Commit, committed: Any = None) -> None:
         """Refuse, or commit."""
         self.asked += 1
         if self.conflicts:
             self.conflicts -= 1
             raise Conflict("somebody was faster", value="version")
-        await super().commit(commit)
+        await super().commit(commit, committed)
 
 
 class MeetingStore(MemoryStore):
@@ -224,7 +224,7 @@ class MeetingStore(MemoryStore):
         self.conflicts = 0
         self._complete = anyio.Event()
 
-    async def commit(self, commit: Commit) -> None:
+    async def commit(self, commit: Commit, committed: Any = None) -> None:
         """Wait for the others, and commit."""
         if self.missing:
             self.missing -= 1
@@ -232,7 +232,7 @@ class MeetingStore(MemoryStore):
                 self._complete.set()
             await self._complete.wait()
         try:
-            await super().commit(commit)
+            await super().commit(commit, committed)
         except Conflict:
             self.conflicts += 1
             raise
@@ -285,10 +285,10 @@ class CancellingStore(MemoryStore):
         await self._point()
         return await super().outcome(operation_id)
 
-    async def commit(self, commit: Commit) -> None:
+    async def commit(self, commit: Commit, committed: Any = None) -> None:
         """As a store that waits for a disk, before and after."""
         await self._point()
-        await super().commit(commit)
+        await super().commit(commit, committed)
         await self._point()
 
 

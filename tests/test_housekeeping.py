@@ -720,11 +720,11 @@ async def test_a_race_with_an_erasure_is_run_again() -> None:
     class Late(MemoryStore):
         """Lets somebody be faster, once."""
 
-        async def commit(self, commit: Any) -> None:
+        async def commit(self, commit: Any, committed: Any = None) -> None:
             if commit.erased and not meeting:
                 meeting.append(commit.at)
                 await d.lifecycle.erase("I1")
-            await super().commit(commit)
+            await super().commit(commit, committed)
 
     d = desk(Late())
     await completed(d)

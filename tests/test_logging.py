@@ -279,10 +279,10 @@ async def test_a_timer_that_fails_says_of_whom(records: list[logging.LogRecord])
     class Faulty(MemoryStore):
         is_full = False
 
-        async def commit(self, commit: Commit) -> None:
+        async def commit(self, commit: Commit, committed: Any = None) -> None:
             if self.is_full:
                 raise e.StoreFull("the disk is full")
-            await super().commit(commit)
+            await super().commit(commit, committed)
 
     store = Faulty()
     d = desk(store)

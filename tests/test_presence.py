@@ -248,10 +248,10 @@ class Interrupted(MemoryStore):
         await self._before("sessions_of")
         return found
 
-    async def commit(self, commit: Commit) -> None:
+    async def commit(self, commit: Commit, committed: Any = None) -> None:
         """Commit."""
         await self._before("commit")
-        await super().commit(commit)
+        await super().commit(commit, committed)
 
     async def forget(self, worker: str) -> None:
         """Forget."""
@@ -386,11 +386,11 @@ class Faulty(MemoryStore):
         self.stuck: tuple[str, ...] = ()
         self.loses_answers = False
 
-    async def commit(self, commit: Commit) -> None:
+    async def commit(self, commit: Commit, committed: Any = None) -> None:
         """Commit, or fail, or both."""
         fails = any(agent.id in self.stuck for agent in commit.agents)
         if not fails or self.loses_answers:
-            await super().commit(commit)
+            await super().commit(commit, committed)
         if fails:
             raise StoreUnavailable("no answer")
 
@@ -556,12 +556,12 @@ class Stopping(MemoryStore):
         self.reached: anyio.Event | None = None
         self.door = anyio.Event()
 
-    async def commit(self, commit: Commit) -> None:
+    async def commit(self, commit: Commit, committed: Any = None) -> None:
         """Wait, and commit."""
         if self.reached is not None:
             self.reached.set()
             await self.door.wait()
-        await super().commit(commit)
+        await super().commit(commit, committed)
 
 
 @pytest.mark.parametrize("call", ["connected", "disconnected"])

@@ -571,7 +571,7 @@ class HeldStore(MemoryStore):
         self.came: set[bool] = set()
         self.conflicts = 0
 
-    async def commit(self, commit: Commit) -> None:
+    async def commit(self, commit: Commit, committed: Any = None) -> None:
         """Wait at the door, if there is one, and commit."""
         gone = any(agent.gone for agent in commit.agents)
         door = self.doors.get(gone)
@@ -579,7 +579,7 @@ class HeldStore(MemoryStore):
             self.came.add(gone)
             await door.wait()
         try:
-            await super().commit(commit)
+            await super().commit(commit, committed)
         except Conflict:
             self.conflicts += 1
             raise

@@ -448,12 +448,12 @@ class SlowStore(MemoryStore):
         super().__init__()
         self.commits = 0
 
-    async def commit(self, commit: Commit) -> None:
+    async def commit(self, commit: Commit, committed: Any = None) -> None:
         """Let others run first."""
         self.commits += 1
         for _ in range(3):
             await anyio.lowlevel.checkpoint()
-        await super().commit(commit)
+        await super().commit(commit, committed)
 
 
 async def test_duplicates_at_the_same_time_run_once() -> None:

@@ -482,11 +482,11 @@ class FaultyStore(MemoryStore):
         super().__init__()
         self.stuck: str | None = None
 
-    async def commit(self, commit: Commit) -> None:
+    async def commit(self, commit: Commit, committed: Any = None) -> None:
         """Fail for the one."""
         if any(saved.interaction.id == self.stuck for saved in commit.interactions):
             raise InternalError("the disk is full")
-        await super().commit(commit)
+        await super().commit(commit, committed)
 
     async def stream(self, agent_id: str) -> Stream:
         """Fail for the one."""
@@ -530,7 +530,7 @@ class HalfFaultyStore(MemoryStore):
         self.failures = 0
         self.works = True
 
-    async def commit(self, commit: Commit) -> None:
+    async def commit(self, commit: Commit, committed: Any = None) -> None:
         """Fail for some, with an error of the driver's."""
         ids = {saved.interaction.id for saved in commit.interactions}
         if not commit.interactions:
@@ -538,7 +538,7 @@ class HalfFaultyStore(MemoryStore):
         if not self.works and ids & set(self.stuck):
             self.failures += 1
             raise OSError("the disk is full")
-        await super().commit(commit)
+        await super().commit(commit, committed)
 
 
 async def test_timers_that_fail_do_not_stop_later_batches() -> None:
@@ -783,9 +783,9 @@ class LosingStore(MemoryStore):
 
     losses = 0
 
-    async def commit(self, commit: Commit) -> None:
+    async def commit(self, commit: Commit, committed: Any = None) -> None:
         """Commit, and lose the answer."""
-        await super().commit(commit)
+        await super().commit(commit, committed)
         if self.losses:
             self.losses -= 1
             raise self.error()
@@ -832,8 +832,8 @@ async def test_a_task_that_is_cancelled_while_it_commits_wakes_the_others() -> N
 
         waits = False
 
-        async def commit(self, commit: Commit) -> None:
-            await super().commit(commit)
+        async def commit(self, commit: Commit, committed: Any = None) -> None:
+            await super().commit(commit, committed)
             if self.waits:
                 self.waits = False
                 written.set()
@@ -868,7 +868,7 @@ async def test_a_commit_that_was_refused_wakes_nobody() -> None:
             self.questions += 1
             return await super().next_delivery()
 
-        async def commit(self, commit: Commit) -> None:
+        async def commit(self, commit: Commit, committed: Any = None) -> None:
             raise InternalError("read-only")
 
     store = Counting()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 import pytest
 from clocks import later
@@ -41,9 +42,9 @@ class _Process(MemoryStore):
         """Have a function called after each commit of another one of the group."""
         self._changed = changed
 
-    async def commit(self, commit: Commit) -> None:
+    async def commit(self, commit: Commit, committed: Any = None) -> None:
         """Commit, and tell the others."""
-        await super().commit(commit)
+        await super().commit(commit, committed)
         for one in self._group:
             if one is not self and one._changed is not None:
                 one._changed()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import sqlite3
@@ -362,13 +363,16 @@ async def test_others_commits_are_told(path: Path) -> None:
     await two.aclose()
 
 
+def ended_loop() -> asyncio.AbstractEventLoop:
+    """An event loop that is closed."""
+    loop = asyncio.new_event_loop()
+    loop.close()
+    return loop
+
+
 async def test_a_watcher_that_is_gone_is_forgotten(store: SqliteStore) -> None:
     """An event loop that has ended is told nothing, and nothing fails for it."""
-
-    def ended(_: object) -> None:
-        raise RuntimeError("the loop is closed")
-
-    store._changed = (ended, lambda: None)
+    store._changed = (ended_loop(), lambda: None)
     store._seen = -1
     await store.agents()
     await store.agents()
@@ -380,7 +384,7 @@ async def test_looking_that_fails_is_logged(
 ) -> None:
     """It looks again later."""
     caplog.set_level(logging.WARNING)
-    store._changed = (lambda function: function(), lambda: None)
+    store._changed = (_thread.running_loop(), lambda: None)
 
     class Broken:
         def execute(self, *_: object) -> object:
@@ -407,15 +411,11 @@ async def test_a_value_that_another_process_changed_is_read_anew(path: Path) -> 
 
 async def test_a_job_of_an_ended_loop_hurts_nobody() -> None:
     """Who waits no more is not told, and the others are."""
-
-    def closed(_: object) -> None:
-        raise RuntimeError("the loop is closed")
-
-    gone, here = _thread.Job(None), _thread.Job(None)
-    gone.post = closed
+    gone = _thread.Job(None, ended_loop())
+    here = _thread.Job(None, _thread.running_loop())
     _thread.finish([gone, here])
     with anyio.fail_after(5):
-        await here.done.wait()
+        await here.done
 
 
 async def test_more_jobs_than_one_round_takes(store: SqliteStore) -> None:

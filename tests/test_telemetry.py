@@ -425,7 +425,7 @@ async def test_a_timer_that_fails_counts_where_its_trigger_is_known() -> None:
     d.clock.advance(30)
     commit = store.commit
 
-    async def fail(_: object) -> None:
+    async def fail(*_: object) -> None:
         raise StoreUnavailable("gone")
 
     store.commit = fail  # type: ignore[assignment, method-assign]  # it fails for a while
@@ -457,9 +457,9 @@ async def test_durations_are_in_seconds() -> None:
     """A commit that takes 20 ms is neither 20 nor 0."""
 
     class Slow(MemoryStore):
-        async def commit(self, commit: Any) -> None:
+        async def commit(self, commit: Any, committed: Any = None) -> None:
             await anyio.sleep(0.02)
-            await super().commit(commit)
+            await super().commit(commit, committed)
 
     d, monitor = monitored(Slow())
     await d.submit()

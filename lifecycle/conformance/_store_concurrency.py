@@ -301,6 +301,49 @@ class ConcurrencyCases:
         await together([partial(store.commit, one)])
         assert all(await _found(store, one))
 
+    async def test_a_commit_that_holds_is_told(self, store: Store) -> None:
+        """Once, and before its caller goes on; one that conflicts is not told."""
+        told: list[str] = []
+        await store.commit(_whole("1"), partial(told.append, "first"))
+        assert told == ["first"]
+        with pytest.raises(Conflict):
+            await store.commit(_whole("1"), partial(told.append, "again"))
+        assert told == ["first"]
+
+    async def test_a_cancelled_commit_that_holds_is_told(self, store: Store) -> None:
+        """However late: of a commit and the same one again one holds, and that one is told."""
+        for steps in range(8):
+            one = _whole(str(steps))
+            told: list[str] = []
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(store.commit, one, partial(told.append, "cancelled"))
+                for _ in range(steps):
+                    await anyio.lowlevel.checkpoint()
+                tasks.cancel_scope.cancel()
+            again = partial(store.commit, one, partial(told.append, "again"))
+            [held] = await together([again])
+            assert told == (["again"] if held else ["cancelled"])
+
+    async def test_commits_are_told_in_their_order(self, store: Store) -> None:
+        """Of callers who change one agent in turn, each from what the one before has left."""
+        told: list[int] = []
+
+        async def change() -> None:
+            while True:
+                version = len(told) + 1
+                new = Commit(at=START, agents=(Agent(id="ann", version=version),))
+                try:
+                    await store.commit(new, partial(told.append, version))
+                except Conflict:
+                    await anyio.lowlevel.checkpoint()
+                else:
+                    return
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(20):
+                tasks.start_soon(change)
+        assert told == list(range(1, 21))
+
     async def test_a_cancelled_commit_takes_no_other_with_it(self, store: Store) -> None:
         """Commits of others at the same time are stored."""
         others = [_whole(f"other{number}") for number in range(12)]

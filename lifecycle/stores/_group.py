@@ -28,6 +28,9 @@ from lifecycle.stores._rows import (
     outcome_row,
 )
 
+_FINISHED_AT = 7
+"""Where a row of an interaction has the time of its end, which the first one gives."""
+
 
 @attrs.define
 class KnownAgent:
@@ -47,7 +50,8 @@ class Group:
     """The commits of one transaction: what they name, what is stored of it, what to write.
 
     The store fills `versions`, `agents` and `outcomes` with what it finds of `names`, asks
-    `admit` about each commit in turn, and writes the rows.
+    `admit` about each commit in turn, and writes the rows: what a commit changes of what an
+    earlier one has made is one row.
     """
 
     versions: dict[str, int] = attrs.field(factory=dict)
@@ -56,12 +60,13 @@ class Group:
     """What is stored of agents, by id."""
     outcomes: set[str] = attrs.field(factory=set)
     """Operation ids that are taken."""
-    submitted: list[Row] = attrs.field(factory=list)
-    """New interactions: id, then what `changed` has before its id."""
+    submitted: dict[str, Row] = attrs.field(factory=dict)
+    """New interactions, by id: as in `changed`."""
     submissions: list[Row] = attrs.field(factory=list)
     """Id and JSON of submissions."""
-    changed: list[Row] = attrs.field(factory=list)
-    """Version, state, queue, agent_id, workbin, waiting, finished_at, deadline, data, id."""
+    changed: dict[str, Row] = attrs.field(factory=dict)
+    """Other interactions, by id: id, version, state, queue, agent_id, workbin, waiting,
+    finished_at, deadline, data."""
     threads: list[Row] = attrs.field(factory=list)
     """Message-ID and interaction id."""
     people: list[Row] = attrs.field(factory=list)
@@ -74,10 +79,10 @@ class Group:
     """By id: id, version, ready, reason, load, missed, sequence, gone, away_at, sessions."""
     outgoing: list[Row] = attrs.field(factory=list)
     """Message-ID, interaction id, queue, sender, recipients, at, message."""
-    contents: list[Row] = attrs.field(factory=list)
-    """Id, owner, at, data."""
-    linked: list[Row] = attrs.field(factory=list)
-    """Owner, id of content."""
+    contents: dict[str, Row] = attrs.field(factory=dict)
+    """By id: id, owner, at, data."""
+    linked: dict[str, Row] = attrs.field(factory=dict)
+    """Contents that are not among `contents`, by id: id, owner."""
     new_outcomes: list[Row] = attrs.field(factory=list)
     """Operation id, fingerprint, at, interaction id, data."""
     erased: list[tuple[Erasure, Interaction]] = attrs.field(factory=list)
@@ -107,9 +112,7 @@ class Group:
         for mail in commit.outgoing:
             self.outgoing.append(mail_row(mail))
             self.threads.append((mail.message_id, mail.interaction_id))
-        at = micros(commit.at)
-        self.contents.extend((one.id, one.owner, at, one.data) for one in commit.contents)
-        self.linked.extend((owner, id) for id, owner in commit.linked)
+        self._keep_contents(commit)
         if commit.outcome is not None:
             self.outcomes.add(commit.outcome.operation_id)
             self.new_outcomes.append(outcome_row(commit.outcome))
@@ -139,26 +142,28 @@ class Group:
     def _save(self, saved: Saved, at: datetime) -> None:
         interaction = saved.interaction
         id = interaction.id
-        values = (
+        rows = self.submitted if saved.expected is None or id in self.submitted else self.changed
+        finished_at = rows[id][_FINISHED_AT] if id in rows else None
+        if finished_at is None and saved.finished:
+            finished_at = micros(at)
+        rows[id] = (
+            id,
             interaction.version,
             interaction.state,
             interaction.queue,
             interaction.agent_id,
             interaction.workbin,
             saved.waiting,
-            micros(at) if saved.finished else None,
+            finished_at,
             optional_micros(interaction.deadline),
             write_interaction(interaction).decode(),
         )
         if saved.expected is None:
             email = interaction.email
-            self.submitted.append((id, *values))
             self.submissions.append((id, write_submission(interaction.submission).decode()))
             names = dict.fromkeys(filter(None, (email.message_id, *email.references)))
             self.threads.extend((name, id) for name in names)
             self.people.extend((one, id) for one in senders(email.from_address, email.reply_to))
-        else:
-            self.changed.append((*values, id))
         self.versions[id] = interaction.version
         self.saved[id] = interaction
 
@@ -198,6 +203,18 @@ class Group:
                 delivery.payload,
             )
         )
+
+    def _keep_contents(self, commit: Commit) -> None:
+        at = micros(commit.at)
+        for content in commit.contents:
+            self.contents[content.id] = (content.id, content.owner, at, content.data)
+            self.linked.pop(content.id, None)
+        for id, owner in commit.linked:
+            if id in self.contents:
+                _, _, *rest = self.contents[id]
+                self.contents[id] = (id, owner, *rest)
+            else:
+                self.linked[id] = (id, owner)
 
     def agent_rows(self) -> list[Row]:
         """The agents' rows, by id, each followed by `ready_at` and `oldest_at`."""

@@ -185,62 +185,29 @@ def _statement(names: tuple[str, ...]) -> str:
 def _parts(group: Group, stored: frozenset[str]) -> list[tuple[str, list[r.Row]]]:
     """What is to be written, by what it is; each row once, and in the order of its key.
 
-    All of it is one statement, whose parts do not see each other: what a commit of the group
-    changes of what an earlier one has made is one row.
+    All of it is one statement, whose parts do not see each other.
 
     Arguments:
         group: the commits that hold.
         stored: the agents who have rows.
     """
     agents = group.agent_rows()
-    submitted, changed = _values(group)
-    contents, linked = _contents(group)
     parts: dict[str, list[r.Row]] = {
         "new agents": [row for row in agents if row[0] not in stored],
         "agents": [row for row in agents if row[0] in stored],
-        "submitted": submitted,
-        "changed": changed,
+        "submitted": list(group.submitted.values()),
+        "changed": list(group.changed.values()),
         "submissions": group.submissions,
         "history": group.history,
         "deliveries": group.deliveries,
         "outgoing": group.outgoing,
         "threads": group.threads,
         "people": group.people,
-        "contents": contents,
-        "linked": linked,
+        "contents": list(group.contents.values()),
+        "linked": list(group.linked.values()),
         "outcomes": group.new_outcomes,
     }
     return [(name, sorted(rows, key=itemgetter(0))) for name, rows in parts.items() if rows]
-
-
-_FINISHED_AT = 7
-"""Where a row of an interaction has the time of its end, which the first one gives."""
-
-
-def _values(group: Group) -> tuple[list[r.Row], list[r.Row]]:
-    """The last row of each new interaction, and of each other one; both begin with the id."""
-    new = {row[0]: row for row in group.submitted}
-    old: dict[str, r.Row] = {}
-    for *values, id in group.changed:
-        rows = new if id in new else old
-        row = [id, *values]
-        if id in rows and rows[id][_FINISHED_AT] is not None:
-            row[_FINISHED_AT] = rows[id][_FINISHED_AT]
-        rows[id] = tuple(row)
-    return list(new.values()), list(old.values())
-
-
-def _contents(group: Group) -> tuple[list[r.Row], list[r.Row]]:
-    """The last row of each content, and the id and owner of what is linked and not among them."""
-    contents = {row[0]: row for row in group.contents}
-    linked: dict[str, r.Row] = {}
-    for owner, id in group.linked:
-        if id in contents:
-            _, _, *rest = contents[id]
-            contents[id] = (id, owner, *rest)
-        else:
-            linked[id] = (id, owner)
-    return list(contents.values()), list(linked.values())
 
 
 async def _erase(connection: Connection, erasure: Erasure, rest: Interaction) -> None:

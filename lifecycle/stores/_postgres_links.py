@@ -173,11 +173,12 @@ async def roll_back(connection: Connection) -> None:
 class Job(Generic[_T]):
     """What a caller wants, and the future that the caller waits for."""
 
-    __slots__ = ("_future", "work")
+    __slots__ = ("_future", "_told", "work")
 
-    def __init__(self, work: _T) -> None:
+    def __init__(self, work: _T, told: Callable[[], None] | None = None) -> None:
         self.work = work
         """What is to be done."""
+        self._told = told
         self._future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
     @property
@@ -186,7 +187,9 @@ class Job(Generic[_T]):
         return self._future.done()
 
     def finish(self, result: Any) -> None:
-        """Let the caller go on."""
+        """Tell of it, and let the caller go on."""
+        if self._told is not None:
+            self._told()
         if not self._future.done():
             self._future.set_result(result)
 
@@ -273,14 +276,19 @@ class Lane(Generic[_T]):
         self._jobs: asyncio.Queue[Job[_T] | None] = asyncio.Queue()
         self._tasks = [asyncio.create_task(self._run()) for _ in range(connections)]
 
-    async def do(self, work: _T) -> Any:
+    async def do(self, work: _T, told: Callable[[], None] | None = None) -> Any:
         """Have a job carried out, and return or raise what came of it.
+
+        Arguments:
+            work: what is to be done.
+            told: is called where no error came of it, in the order in which jobs were carried
+                out, whether or not the caller still waits; it raises nothing.
 
         Where the caller is cancelled meanwhile it may be carried out all the same.
         """
         if self._ended:
             raise StoreUnavailable("the store is closed", path=self._address)
-        job = Job(work)
+        job = Job(work, told)
         self._jobs.put_nowait(job)
         return await job.outcome()
 

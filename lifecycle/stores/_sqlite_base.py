@@ -16,6 +16,7 @@ import attrs
 
 from lifecycle.errors import InvalidParameter, StoreError, StoreFull, StoreUnavailable
 from lifecycle.interaction import Interaction
+from lifecycle.ports import Told
 from lifecycle.records import Commit
 from lifecycle.stores import _rows as r
 from lifecycle.stores._cache import VALUES, Cache
@@ -23,7 +24,7 @@ from lifecycle.stores._group import Group
 from lifecycle.stores._sqlite_commit import carry_out
 from lifecycle.stores._sqlite_file import opened, translated
 from lifecycle.stores._sqlite_schema import MIGRATIONS
-from lifecycle.stores._thread import Job, JobThread, Poster, finish, poster
+from lifecycle.stores._thread import Job, JobThread, Loop, finish, running_loop
 
 _log = logging.getLogger("lifecycle.store")
 
@@ -75,7 +76,7 @@ class Base:
         self.path = path
         self._connection = connection
         self._cache = Cache()
-        self._changed: tuple[Poster, Callable[[], None]] | None = None
+        self._changed: tuple[Loop, Callable[[], None]] | None = None
         self._seen = 0
         self._closed = False
         self._thread = JobThread(self._carry_out, self._glance)
@@ -93,7 +94,7 @@ class Base:
 
     def watch(self, changed: Callable[[], None] | None) -> None:
         """Have a function called when another process may have committed, as the port has it."""
-        self._changed = None if changed is None else (poster(), changed)
+        self._changed = None if changed is None else (running_loop(), changed)
         self._thread.glance = None if changed is None else _GLANCE
         self._thread.nudge()
 
@@ -111,9 +112,9 @@ class Base:
             return
         if version != self._seen:
             self._seen = version
-            post, changed = watcher
+            loop, changed = watcher
             try:
-                post(changed)
+                loop.call_soon_threadsafe(changed)
             except RuntimeError:  # its event loop is closed
                 self._changed = None
 
@@ -197,10 +198,10 @@ class Base:
     async def _rows(self, statement: str, *values: Any) -> list[r.Row]:
         return await self._ask(lambda c: c.execute(statement, values).fetchall())
 
-    async def commit(self, commit: Commit) -> None:
+    async def commit(self, commit: Commit, committed: Told | None = None) -> None:
         """Commit everything that is in `commit`, or raise `Conflict` and change nothing."""
         self._check_open()
-        await self._thread.do(_Change(commit))
+        await self._thread.do(_Change(commit), committed)
 
     async def _interactions(self, where: str, *values: Any) -> tuple[Interaction, ...]:
         statement = f"{VALUES} {where}"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from functools import cache
+from itertools import chain
 
 import orjson
 
@@ -15,39 +16,50 @@ from lifecycle.records import Commit, Erasure
 from lifecycle.stores import _rows as r
 from lifecycle.stores._group import Group, KnownAgent, names
 
-_VERSIONS = """SELECT json_group_array(json_array(i.id, i.version))
-    FROM json_each(?) n CROSS JOIN interactions i ON i.id = n.value"""
-_AGENTS = """SELECT json_group_array(json_array(
-        a.id, a.version, a.sequence, a.delivered, a.absent, a.parked, a.ready_at, a.oldest_at))
-    FROM json_each(?) n CROSS JOIN agents a ON a.id = n.value"""
-_OUTCOMES = """SELECT json_group_array(json_array(o.operation_id))
-    FROM json_each(?) n CROSS JOIN outcomes o ON o.operation_id = n.value"""
+_KNOWN = """SELECT
+    (SELECT json_group_array(json_array(i.id, i.version))
+        FROM json_each(?) n CROSS JOIN interactions i ON i.id = n.value),
+    (SELECT json_group_array(json_array(
+            a.id, a.version, a.sequence, a.delivered, a.absent, a.parked, a.ready_at, a.oldest_at))
+        FROM json_each(?) n CROSS JOIN agents a ON a.id = n.value),
+    (SELECT json_group_array(o.operation_id)
+        FROM json_each(?) n CROSS JOIN outcomes o ON o.operation_id = n.value)"""
 
-_SUBMIT = """INSERT INTO interactions
+_SUBMIT = """INSERT OR FAIL INTO interactions
     (id, version, state, queue, agent_id, workbin, waiting, finished_at, deadline, due_at, data)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10)"""
-_CHANGE = """UPDATE interactions SET version = ?1, state = ?2, queue = ?3, agent_id = ?4,
-    workbin = ?5, waiting = ?6, finished_at = coalesce(finished_at, ?7), deadline = ?8,
-    due_at = ?8, data = ?9 WHERE id = ?10"""
-_SUBMISSION = "INSERT INTO submissions (id, data) VALUES (?, ?)"
-_THREAD = "INSERT OR IGNORE INTO threads VALUES (?, ?)"
-_PERSON = "INSERT OR IGNORE INTO people VALUES (?, ?)"
-_HISTORY = "INSERT INTO history VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_AGENT = """INSERT INTO agents
-    (id, version, ready, reason, load, missed, sequence, gone, away_at, away_due, sessions,
-     ready_at, oldest_at)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10, ?11, ?12)
-    ON CONFLICT (id) DO UPDATE SET version = ?2, ready = ?3, reason = ?4, load = ?5, missed = ?6,
-    sequence = ?7, gone = ?8, away_at = ?9, away_due = ?9, sessions = ?10, ready_at = ?11,
-    oldest_at = ?12"""
-_DELIVERY = "INSERT INTO deliveries VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-_MAIL = """INSERT INTO outgoing
+    SELECT column1, column2, column3, column4, column5, column6, column7, column8, column9, column9,
+    column10 FROM {rows}"""
+_CHANGE = """UPDATE OR FAIL interactions SET version = column2, state = column3, queue = column4,
+    agent_id = column5, workbin = column6, waiting = column7,
+    finished_at = coalesce(finished_at, column8), deadline = column9, due_at = column9,
+    data = column10 FROM {rows} AND id = column1"""
+_SUBMISSION = "INSERT OR FAIL INTO submissions (id, data) SELECT * FROM {rows}"
+_THREAD = "INSERT OR IGNORE INTO threads SELECT * FROM {rows}"
+_PERSON = "INSERT OR IGNORE INTO people SELECT * FROM {rows}"
+_HISTORY = "INSERT OR FAIL INTO history SELECT * FROM {rows}"
+_AGENT = """INSERT OR FAIL INTO agents
+    (id, version, ready, reason, load, missed, sequence, gone, away_at, sessions, ready_at,
+     oldest_at, away_due)
+    SELECT *, column9 FROM {rows}
+    ON CONFLICT (id) DO UPDATE SET version = excluded.version, ready = excluded.ready,
+    reason = excluded.reason, load = excluded.load, missed = excluded.missed,
+    sequence = excluded.sequence, gone = excluded.gone, away_at = excluded.away_at,
+    away_due = excluded.away_due, sessions = excluded.sessions, ready_at = excluded.ready_at,
+    oldest_at = excluded.oldest_at"""
+_DELIVERY = "INSERT OR FAIL INTO deliveries SELECT * FROM {rows}"
+_MAIL = """INSERT OR FAIL INTO outgoing
     (message_id, interaction_id, queue, sender, recipients, at, message, ready_at)
-    VALUES (?, ?, ?, ?, ?, ?, ?, 0)"""
-_CONTENT = """INSERT INTO contents (id, owner, at, data) VALUES (?, ?, ?, ?)
+    SELECT *, 0 FROM {rows}"""
+_CONTENT = """INSERT OR FAIL INTO contents (id, owner, at, data)
+    SELECT * FROM {rows}
     ON CONFLICT (id) DO UPDATE SET owner = excluded.owner, at = excluded.at, data = excluded.data"""
-_LINK = "UPDATE contents SET owner = ? WHERE id = ?"
-_OUTCOME = "INSERT INTO outcomes VALUES (?, ?, ?, ?, ?)"
+_LINK = "UPDATE contents SET owner = column2 FROM {rows} AND id = column1"
+_OUTCOME = "INSERT OR FAIL INTO outcomes SELECT * FROM {rows}"
+
+_ROWS = "(VALUES {values}) WHERE column1 IS NOT NULL"
+"""Where statements find their rows; the first column of a real one is never none."""
+_TOGETHER = 1024
+"""How many rows one statement writes at most."""
 
 
 def carry_out(
@@ -58,44 +70,57 @@ def carry_out(
     Returns: the group as written, and for each commit its conflict, or None.
     """
     group = Group()
-    interactions, agents, operations = names(commits)
-    group.versions = dict(_found(connection, _VERSIONS, interactions))
-    for id, *known in _found(connection, _AGENTS, agents):
-        group.agents[id] = KnownAgent(*known)
-    group.outcomes = {id for (id,) in _found(connection, _OUTCOMES, operations)}
+    named = [orjson.dumps(ids).decode() for ids in names(commits)]
+    versions, agents, outcomes = map(orjson.loads, connection.execute(_KNOWN, named).fetchone())
+    group.versions = dict(versions)
+    group.agents = {id: KnownAgent(*known) for id, *known in agents}
+    group.outcomes = set(outcomes)
     conflicts = [group.admit(commit) for commit in commits]
     _write(connection, group)
     return group, conflicts
 
 
-def _found(connection: sqlite3.Connection, statement: str, names: list[str]) -> Iterable[Any]:
-    """What a statement finds under some names: as one row, which takes the lock of Python once."""
-    if not names:
-        return ()
-    [(found,)] = connection.execute(statement, (orjson.dumps(names).decode(),))
-    rows: list[Any] = orjson.loads(found)
-    return rows
-
-
 def _write(connection: sqlite3.Connection, group: Group) -> None:
     for statement, rows in (
-        (_SUBMIT, group.submitted),
+        (_SUBMIT, list(group.submitted.values())),
         (_SUBMISSION, group.submissions),
-        (_CHANGE, group.changed),
+        (_CHANGE, list(group.changed.values())),
         (_AGENT, group.agent_rows()),
         (_HISTORY, group.history),
         (_DELIVERY, group.deliveries),
         (_MAIL, group.outgoing),
         (_THREAD, group.threads),
         (_PERSON, group.people),
-        (_CONTENT, group.contents),
-        (_LINK, group.linked),
+        (_CONTENT, list(group.contents.values())),
+        (_LINK, list(group.linked.values())),
         (_OUTCOME, group.new_outcomes),
     ):
-        if rows:
-            connection.executemany(statement, rows)
+        _put(connection, statement, rows)
     for erasure, rest in group.erased:
         _erase(connection, erasure, rest)
+
+
+def _put(connection: sqlite3.Connection, statement: str, rows: Sequence[r.Row]) -> None:
+    """Have a statement write rows, all at once.
+
+    The thread lets go of Python's lock for each execution, and to have it back from an event loop
+    that is busy takes up to `sys.getswitchinterval()`: a row at a time, that is most of a commit.
+    Rows that are nothing fill up to a power of two, so that there are few forms of a statement to
+    prepare. It says `OR FAIL`, as what fails is rolled back altogether: SQLite need not be able
+    to undo one by itself.
+    """
+    for start in range(0, len(rows), _TOGETHER):
+        some = rows[start : start + _TOGETHER]
+        columns, size = len(some[0]), 1 << (len(some) - 1).bit_length()
+        values = list(chain.from_iterable(some))
+        values += [None] * (columns * size - len(values))
+        connection.execute(_statement(statement, columns, size), values)
+
+
+@cache
+def _statement(statement: str, columns: int, size: int) -> str:
+    row = f"({', '.join('?' * columns)})"
+    return statement.format(rows=_ROWS.format(values=", ".join([row] * size)))
 
 
 def _erase(connection: sqlite3.Connection, erasure: Erasure, rest: Interaction) -> None:

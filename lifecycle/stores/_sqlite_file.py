@@ -19,6 +19,8 @@ BUSY = 30.0
 """Seconds to wait for other processes that write."""
 _CACHE_KIB = 64 * 1024
 _CHECKPOINT_PAGES = 4000
+_STATEMENTS = 512
+"""How many prepared statements are kept: those that write have a form for each power of two."""
 
 _UNAVAILABLE = frozenset(
     (
@@ -73,7 +75,11 @@ def opened(path: str, synchronous: str, migrations: Sequence[Sequence[str]]) -> 
     """
     try:
         connection = sqlite3.connect(
-            path, timeout=BUSY, isolation_level=None, check_same_thread=False
+            path,
+            timeout=BUSY,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=_STATEMENTS,
         )
     except sqlite3.Error as error:
         raise translated(error, path) from error

@@ -12,6 +12,7 @@ import attrs
 from lifecycle._addresses import senders
 from lifecycle.errors import Conflict
 from lifecycle.interaction import Interaction
+from lifecycle.ports import Told
 from lifecycle.records import (
     Agent,
     Commit,
@@ -75,7 +76,7 @@ class MemoryStore:
     def watch(self, changed: Callable[[], None] | None) -> None:
         """There is nobody else: what is in this object is nowhere else."""
 
-    async def commit(self, commit: Commit) -> None:
+    async def commit(self, commit: Commit, committed: Told | None = None) -> None:
         """Commit everything that is in `commit`, or raise `Conflict` and change nothing."""
         self._check(commit)
         for erasure in commit.erased:
@@ -93,7 +94,7 @@ class MemoryStore:
             self._history[entry.interaction_id].append(entry)
         for delivery in commit.deliveries:
             self._logs[delivery.agent_id].append(delivery)
-            self._put_stream(await self.stream(delivery.agent_id))
+            self._put_stream(self._stream(delivery.agent_id))
         for mail in commit.outgoing:
             self._threads[mail.message_id][mail.interaction_id] = None
             self._put_mail(mail)
@@ -105,6 +106,8 @@ class MemoryStore:
                 self._contents[id] = (attrs.evolve(content, owner=owner), at)
         if commit.outcome is not None:
             self._outcomes[commit.outcome.operation_id] = commit.outcome
+        if committed is not None:
+            committed()
 
     def _check(self, commit: Commit) -> None:
         for saved in commit.interactions:
@@ -282,6 +285,9 @@ class MemoryStore:
 
     async def stream(self, agent_id: str) -> Stream:
         """How far the deliveries of an agent have come."""
+        return self._stream(agent_id)
+
+    def _stream(self, agent_id: str) -> Stream:
         return self._streams.get(agent_id) or Stream(agent_id=agent_id)
 
     async def streams(self, *, parked: bool) -> tuple[Stream, ...]:
@@ -335,7 +341,7 @@ class MemoryStore:
 
     async def change_stream(self, agent_id: str, change: Callable[[Stream], Stream]) -> Stream:
         """Change a stream whoever has it, as one step, and return the new value."""
-        self._put_stream(change(await self.stream(agent_id)))
+        self._put_stream(change(self._stream(agent_id)))
         return self._streams[agent_id]
 
     async def deliveries(self, agent_id: str, after: int, limit: int) -> tuple[Delivery, ...]:

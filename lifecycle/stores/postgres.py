@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from lifecycle.interaction import Interaction
+from lifecycle.ports import Told
 from lifecycle.records import (
     Agent,
     Commit,
@@ -57,9 +58,9 @@ class PostgresStore(Keeping):
 
     # Interactions
 
-    async def commit(self, commit: Commit) -> None:
+    async def commit(self, commit: Commit, committed: Told | None = None) -> None:
         """Commit everything that is in `commit`, or raise `Conflict` and change nothing."""
-        await self._commits.do(commit)
+        await self._commits.do(commit, committed)
 
     async def interaction(self, id: str) -> Interaction | None:
         """The latest value of an interaction, None where there is none."""
