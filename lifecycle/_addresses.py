@@ -100,6 +100,7 @@ def address_parts(address: str) -> tuple[str, str]:
     return comment if spec else "", spec
 
 
+@lru_cache(maxsize=1024)
 def bare_address(address: str) -> str:
     """The bare address (`joe@example.com`) of one address, for comparing.
 

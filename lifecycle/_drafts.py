@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import attrs
 
 from lifecycle._addresses import bare_address, split_addresses
-from lifecycle._values import maker
+from lifecycle._values import kept, maker
 from lifecycle.commands import Reply, ReplyAll
-from lifecycle.interaction import Change, Draft, Email
+from lifecycle.interaction import Change, Draft, Email, Submission
 
 _LINE_BREAKS = re.compile(r"[\r\n\0]+")
 _DEFAULT_PREFIX = Reply().subject_prefix
@@ -22,7 +23,7 @@ def derive(change: Change, command: Reply) -> Draft:
     """The first draft of a reply: To, From, Cc, Subject and quotation of section 2a."""
     email = change.email
     sender = _one_line(_reply_address(email))
-    ours = _our_address(change)
+    ours = _our_address(change.submission)
     return _make_draft(
         id=f"{change.id}D{change.drafts}",
         to_address=sender,
@@ -69,14 +70,15 @@ def _one_line(value: str) -> str:
     return value if value.isprintable() else _LINE_BREAKS.sub(" ", value)
 
 
-def _our_address(change: Change) -> str:
-    email = change.email
+@kept(len)
+def _our_address(submission: Submission) -> str:
+    email = submission.email
     received = split_addresses(_one_line(email.to_address))
     reached = {_identity(address) for address in (*received, *email.cc_addresses)} - {""}
-    for address in change.submission.our_addresses:
+    for address in submission.our_addresses:
         if _identity(address) in reached:
             return _one_line(address)
-    others = (*received, *change.submission.our_addresses)
+    others = (*received, *submission.our_addresses)
     return next((address for address in others if bare_address(address)), "")
 
 
@@ -107,10 +109,15 @@ def _subject(original: str, prefix: str) -> str:
     subject = _one_line(original).strip()
     mark = prefix.strip()
     if mark:
-        end = r"(?!\w)" if mark[-1].isalnum() else ""  # "Re " does not begin "Reading list"
-        repeated = re.match(rf"(?:{re.escape(mark)}{end}\s*)+", subject, re.IGNORECASE)
+        repeated = _repeated(mark).match(subject)
         subject = subject[repeated.end() :] if repeated else subject
     return prefix + subject
+
+
+@lru_cache(maxsize=64)
+def _repeated(mark: str) -> re.Pattern[str]:
+    end = r"(?!\w)" if mark[-1].isalnum() else ""  # "Re " does not begin "Reading list"
+    return re.compile(rf"(?:{re.escape(mark)}{end}\s*)+", re.IGNORECASE)
 
 
 def _text(change: Change, command: Reply, kept: str = "") -> str:

@@ -49,6 +49,32 @@ def maker(cls: Callable[_P, _T]) -> Callable[_P, _T]:
     return cast(Callable[_P, _T], scope[f"make_{shape.__name__}"])
 
 
+def changer(cls: Callable[_P, _T]) -> Callable[..., _T]:
+    """A function that gives a copy of a value other values in some fields.
+
+    It is to `attrs.evolve` what `maker` is to the constructor.
+
+    Arguments:
+        cls: as for `maker`.
+
+    Returns: a function of a value, and of the fields' new values by name.
+    """
+    shape = cast(Any, cls)
+    twin = type(f"{shape.__name__}Twin", (), {"__slots__": shape.__slots__})
+    source = [
+        f"def changed_{shape.__name__}(value, **changes):",
+        "    other = _Twin()",
+        *(f"    other.{field.name} = value.{field.name}" for field in attrs.fields(shape)),
+        "    for name, new in changes.items():",
+        "        setattr(other, name, new)",
+        "    other.__class__ = _cls",
+        "    return other",
+    ]
+    scope: dict[str, Any] = {"_cls": cls, "_Twin": twin}
+    exec("\n".join(source), scope)  # the source holds nothing but names of fields
+    return cast(Callable[..., _T], scope[f"changed_{shape.__name__}"])
+
+
 def kept(length: Callable[[Any], int]) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
     """A decorator: keep the last results of a pure function, a few hundred of them.
 

@@ -423,7 +423,7 @@ async def test_many_callers_share_a_transaction(
     "statement",
     [
         pytest.param(_postgres_commit._LOCK, id="lock"),
-        pytest.param(_postgres_commit._statement(tuple(_postgres_commit._PARTS)), id="write"),
+        pytest.param(_postgres_commit._statement(tuple(_postgres_commit._PARTS), True), id="write"),
         pytest.param(_postgres_questions._INTERACTIONS, id="interaction"),
         pytest.param(_postgres_questions._OUTCOMES, id="outcome"),
         pytest.param(_postgres_relay.CLAIM, id="claim"),

@@ -99,8 +99,9 @@ _PARTS: dict[str, _Part] = {
     ),
 }
 
-_FREE = "free"
-_TYPES = {_FREE: "text"}
+_TEXT, _FREE = "text", "free"
+_TYPES = {_FREE: _TEXT}
+_SEPARATOR, _NONE = "\x01", "\x02"
 
 Committed: TypeAlias = Callable[[Group], None]
 
@@ -150,8 +151,13 @@ class Committing:
         if not parts:
             await connection.execute("ROLLBACK")
             return conflicts
-        values = [column for name, rows in parts for column in _columns(name, rows)]
-        await connection.fetch(_statement(tuple(name for name, _ in parts)), self._own, *values)
+        names_ = tuple(name for name, _ in parts)
+        columns = [column for name, rows in parts for column in _columns(name, rows)]
+        values = [_joined(column) if type_ == _TEXT else column for type_, column in columns]
+        is_joined = None not in values
+        if not is_joined:
+            values = [column for _, column in columns]
+        await connection.fetch(_statement(names_, is_joined), self._own, *values)
         for erasure, rest in group.erased:
             await _erase(connection, erasure, rest)
         await connection.execute("COMMIT")
@@ -159,15 +165,31 @@ class Committing:
         return conflicts
 
 
-def _columns(name: str, rows: Sequence[r.Row]) -> Iterator[Sequence[Any]]:
-    """The columns of the rows of a part, as the server takes them."""
+def _columns(name: str, rows: Sequence[r.Row]) -> Iterator[tuple[str, Sequence[Any]]]:
+    """The columns of the rows of a part, with their types, as the server takes them."""
     for type_, column in zip(_PARTS[name][0].split(), zip(*rows, strict=True), strict=True):
-        yield [escaped(text) for text in column] if type_ == _FREE else column
+        yield type_, [escaped(text) for text in column] if type_ == _FREE else column
+
+
+def _joined(column: Sequence[str | None]) -> str | None:
+    """A column of texts as one text, None where they hold what would part them.
+
+    The driver asks of each element of an array whether it is one itself, which takes it longer
+    than all else that it does.
+    """
+    joined = _SEPARATOR.join([_NONE if text is None else text for text in column])
+    parts, nones = joined.count(_SEPARATOR) + 1, joined.count(_NONE)
+    return joined if joined and (parts, nones) == (len(column), column.count(None)) else None
 
 
 @cache
-def _statement(names: tuple[str, ...]) -> str:
-    """One statement that writes the rows of some parts, and tells the others of it."""
+def _statement(names: tuple[str, ...], is_joined: bool) -> str:
+    """One statement that writes the rows of some parts, and tells the others of it.
+
+    Arguments:
+        names: the parts.
+        is_joined: whether columns of texts come as `_joined` makes them, and not as arrays.
+    """
     number = 1
     parts = []
     for part, name in enumerate(names, 1):
@@ -175,7 +197,10 @@ def _statement(names: tuple[str, ...]) -> str:
         arrays = []
         for type_ in types.split():
             number += 1
-            arrays.append(f"${number}::{_TYPES.get(type_, type_)}[]")
+            if is_joined and type_ == _TEXT:
+                arrays.append(f"string_to_array(${number}, '{_SEPARATOR}', '{_NONE}')")
+            else:
+                arrays.append(f"${number}::{_TYPES.get(type_, type_)}[]")
         columns = ", ".join(f"c{column}" for column in range(1, len(arrays) + 1))
         rows = f"unnest({', '.join(arrays)}) AS r ({columns})"
         parts.append(f"w{part} AS ({statement.format(rows=rows)})")
