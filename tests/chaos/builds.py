@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol
 
 import attrs
 
@@ -24,27 +24,35 @@ from lifecycle import Answer, Commit, Delivery, Sink
 from lifecycle._opening import store_class
 from lifecycle._relay import Piece, Relay
 from lifecycle.errors import Conflict
+from lifecycle.ports import Told
 
-_CommitTo: TypeAlias = Callable[[Any, Commit], Awaitable[None]]
 _TRIES = 50
 _WINDOW = 30
 """How many undelivered rows of an agent are looked at."""
 
 
+class CommitMethod(Protocol):
+    """How a class of stores commits."""
+
+    async def __call__(self, store: Any, commit: Commit, committed: Told | None = None, /) -> None:
+        """As `Store.commit`, the store given."""
+        ...
+
+
 def break_it(config: Config) -> None:
     """Break the library in this process as the run says."""
     kind, _ = store_class(config.address)
-    right: _CommitTo = kind.commit
+    right: CommitMethod = kind.commit
     match config.build:
         case "commit-before-log":
-            kind.commit = partial_method(_commit_before_log, right)
+            kind.commit = _committing(_commit_before_log, right)
         case "delivery-before-commit":
             sink = EndpointSink(Connections(config.socket, "early"))
-            kind.commit = partial_method(_delivery_before_commit, right, sink)
+            kind.commit = _committing(_delivery_before_commit, right, sink)
         case "no-expected-version":
-            kind.commit = partial_method(_no_expected_version, right)
+            kind.commit = _committing(_no_expected_version, right)
         case "sequence-outside-lock":
-            kind.commit = partial_method(_sequence_outside_lock, right, _Counters(config.folder))
+            kind.commit = _committing(_sequence_outside_lock, right, _Counters(config.folder))
         case "row-by-row":
             rows = _Rows(config.path("rows"))
             relay: Any = Relay
@@ -60,6 +68,17 @@ def partial_method(function: Callable[..., Any], *given: Any) -> Callable[..., A
         return await function(*given, self, *rest)
 
     return method
+
+
+def _committing(function: Callable[..., Awaitable[None]], *given: Any) -> CommitMethod:
+    """The method of a store that commits by a function, and then says that it has."""
+
+    async def commit(self: Any, commit: Commit, committed: Told | None = None) -> None:
+        await function(*given, self, commit)
+        if committed is not None:
+            committed()
+
+    return commit
 
 
 def numbered(commit: Commit, number: Callable[[str], int]) -> Commit:
@@ -83,7 +102,7 @@ def numbered(commit: Commit, number: Callable[[str], int]) -> Commit:
     )
 
 
-async def _commit_before_log(right: _CommitTo, store: Any, commit: Commit) -> None:
+async def _commit_before_log(right: CommitMethod, store: Any, commit: Commit) -> None:
     """The step is committed, and then what tells of it: history and deliveries."""
     if not commit.entries:
         return await right(store, commit)
@@ -114,7 +133,9 @@ def _next(numbers: dict[str, int], agent_id: str) -> int:
     return numbers[agent_id]
 
 
-async def _delivery_before_commit(right: _CommitTo, sink: Sink, store: Any, commit: Commit) -> None:
+async def _delivery_before_commit(
+    right: CommitMethod, sink: Sink, store: Any, commit: Commit
+) -> None:
     """The sink is told first, and what it was told of is committed afterwards, if at all."""
     for one in commit.deliveries:
         try:
@@ -124,7 +145,7 @@ async def _delivery_before_commit(right: _CommitTo, sink: Sink, store: Any, comm
     await right(store, commit)
 
 
-async def _no_expected_version(right: _CommitTo, store: Any, commit: Commit) -> None:
+async def _no_expected_version(right: CommitMethod, store: Any, commit: Commit) -> None:
     """Whatever is stored by now, what was made of an earlier version goes on top of it."""
     for _ in range(_TRIES):
         try:
@@ -183,7 +204,7 @@ class _Counters:
 
 
 async def _sequence_outside_lock(
-    right: _CommitTo, counters: _Counters, store: Any, commit: Commit
+    right: CommitMethod, counters: _Counters, store: Any, commit: Commit
 ) -> None:
     """Sequences come from a counter of their own, as they do from an SQL sequence."""
     await right(store, numbered(commit, counters))

@@ -14,6 +14,7 @@ from chaos.places import place
 from chaos.supervisor import Report, Supervisor
 
 _SHOWN = 5
+_LINES = 40
 _OFTEN = 5
 """So often can the disk be full without anybody needing more of it; not more often."""
 KILLS = 300 / 600
@@ -30,16 +31,24 @@ def main(arguments: list[str] | None = None) -> int:
         folder = Path(options.keep or name)
         folder.mkdir(parents=True, exist_ok=True)
         report = _run(options, folder)
+        errors = _last_lines(folder / "workers.log") if report.crashed else []
     print(table(report), flush=True)
     for column, faults in report.found.faults.items():
         for fault in faults[:_SHOWN]:
             print(f"{column}: {fault}")
-    for crash in report.crashed:
+    for crash in report.crashed[:_SHOWN]:
         print(f"crashed: {crash}")
+    for line in errors:
+        print(f"workers.log: {line}")
     wanting = [] if options.build else too_little(report, options)
     for want in wanting:
         print(f"too little: {want}")
     return int(bool(report.found) or bool(report.crashed) or bool(wanting))
+
+
+def _last_lines(log: Path) -> list[str]:
+    """What the workers have said last, where one has said anything."""
+    return log.read_text(errors="replace").splitlines()[-_LINES:] if log.exists() else []
 
 
 def _parser() -> argparse.ArgumentParser:

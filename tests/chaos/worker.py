@@ -8,7 +8,6 @@ import itertools
 import logging
 import os
 import sys
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -24,6 +23,7 @@ from chaos.processes import die_with_parent
 from lifecycle import Commit, Lifecycle, Limits, MemoryDirectory, Settings
 from lifecycle._opening import store_class
 from lifecycle.errors import StoreError
+from lifecycle.ports import Told
 
 _AGAIN = 0.1
 
@@ -64,15 +64,15 @@ def directory() -> MemoryDirectory:
 def count_commits(address: str, board: Board, slot: int) -> None:
     """Have every commit of this process counted on the board while it is in flight."""
     kind, _ = store_class(address)
-    commit: Callable[[Any, Commit], Awaitable[None]] = kind.commit
+    commit: builds.CommitMethod = kind.commit
     flying = 0
 
-    async def counted(store: Any, one: Commit) -> None:
+    async def counted(store: Any, one: Commit, committed: Told | None = None) -> None:
         nonlocal flying
         flying += 1
         board.set_in_flight(slot, flying)
         try:
-            await commit(store, one)
+            await commit(store, one, committed)
         finally:
             flying -= 1
             board.set_in_flight(slot, flying)
