@@ -19,7 +19,7 @@ from lifecycle.settings import Settings
 
 _log = logging.getLogger("lifecycle.service")
 
-_AT_A_TIME = 10
+_AT_A_TIME = 3
 """How many timers are begun before others of the event loop go on."""
 
 

@@ -276,6 +276,7 @@ def test_any_alphanumeric_id_is_taken(id: str) -> None:
     [
         ("queue", 7, "$.queue"),
         ("queue", "\ud800", "$.queue"),
+        ("queue", "a\0b", "$.queue"),
         ("comment", 7, "$.comment"),
         ("comment", "\ud800", "$.comment"),
         ("contact_id", 7, "$.contactId"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -88,5 +89,21 @@ def test_outdated_deadlines_do_not_pile_up() -> None:
     deadlines = Times()
     for seconds in range(10_000):
         deadlines.set("only", later(seconds))
-    assert len(deadlines._heap) < 200
+        assert len(deadlines._heap) + len(deadlines._old) < 200
     assert deadlines.earliest() == later(9_999)
+
+
+def test_outdated_deadlines_never_make_anybody_wait() -> None:
+    """However many there are, few are looked at when one is moved or taken away."""
+    deadlines, count = Times(), 2000
+    lengths = [0]
+    for seconds in (*range(count), *range(2 * count, 3 * count)):
+        deadlines.set(f"k{seconds % count}", later(seconds))
+    for key in range(count):
+        deadlines.set(f"k{key}", None)
+        lengths.append(len(deadlines._old))
+    steps = [before - after for before, after in pairwise(lengths) if before]
+    assert max(steps) <= 4
+    assert sum(steps) > count
+    assert deadlines.earliest() is None
+    assert max(len(deadlines._heap), len(deadlines._old)) == 0

@@ -419,6 +419,36 @@ async def test_many_callers_share_a_transaction(
     assert 1 <= len(statements) <= 3
 
 
+@pytest.mark.parametrize("ids", [("a", "b\x01c"), ("\x01",), ("\x02", "d"), ("a", "b")])
+async def test_columns_are_sent_whatever_they_hold(
+    store: PostgresStore, ids: tuple[str, ...]
+) -> None:
+    """Also what parts the texts of a column where they are sent as one."""
+    agents = tuple(Agent(id=id, version=1, reason=None) for id in ids)
+    await store.commit(Commit(at=START, agents=agents))
+    assert {one.id: one for one in await store.agents()} == {one.id: one for one in agents}
+
+
+@pytest.mark.parametrize(
+    ("column", "joined"),
+    [
+        (("a", "b"), "a\x01b"),
+        (("a", None, ""), "a\x01\x02\x01"),
+        (("", ""), "\x01"),
+        ((None,), "\x02"),
+        (("",), None),
+        (("a\x01b",), None),
+        (("a", "\x02"), None),
+        (("\x02", None), None),
+    ],
+)
+def test_texts_are_joined_where_they_can_be_told_apart(
+    column: tuple[str | None, ...], joined: str | None
+) -> None:
+    """An empty text by itself would be no text at all."""
+    assert _postgres_commit._joined(column) == joined
+
+
 @pytest.mark.parametrize(
     "statement",
     [

@@ -119,18 +119,16 @@ def _check(connection: sqlite3.Connection, path: str, newest: int) -> int:
 def _migrate(
     connection: sqlite3.Connection, path: str, migrations: Sequence[Sequence[str]]
 ) -> None:
-    """Bring the schema up to date: all of it or nothing, and one process at a time."""
+    """Bring the schema up to date, one process at a time.
+
+    Where it raises, what is done by then is undone by closing the connection.
+    """
     if _check(connection, path, len(migrations)) == len(migrations):
         return
     connection.execute("BEGIN IMMEDIATE")
-    try:
-        for step in migrations[_check(connection, path, len(migrations)) :]:
-            for statement in step:
-                connection.execute(statement)
-        connection.execute(f"PRAGMA application_id = {APPLICATION}")
-        connection.execute(f"PRAGMA user_version = {len(migrations)}")
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
+    for step in migrations[_check(connection, path, len(migrations)) :]:
+        for statement in step:
+            connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {APPLICATION}")
+    connection.execute(f"PRAGMA user_version = {len(migrations)}")
+    connection.execute("COMMIT")
