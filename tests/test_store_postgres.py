@@ -436,14 +436,16 @@ async def test_columns_are_sent_whatever_they_hold(
         (("a", None, ""), "a\x01\x02\x01"),
         (("", ""), "\x01"),
         ((None,), "\x02"),
+        ((7, None, -(2**63)), f"7\x01\x02\x01{-(2**63)}"),
+        ((True, False), "True\x01False"),
         (("",), None),
         (("a\x01b",), None),
         (("a", "\x02"), None),
         (("\x02", None), None),
     ],
 )
-def test_texts_are_joined_where_they_can_be_told_apart(
-    column: tuple[str | None, ...], joined: str | None
+def test_columns_are_joined_where_they_can_be_told_apart(
+    column: tuple[str | int | None, ...], joined: str | None
 ) -> None:
     """An empty text by itself would be no text at all."""
     assert _postgres_commit._joined(column) == joined

@@ -99,8 +99,7 @@ _PARTS: dict[str, _Part] = {
     ),
 }
 
-_TEXT, _FREE = "text", "free"
-_TYPES = {_FREE: _TEXT}
+_FREE, _BYTES = "free", "bytea"
 _SEPARATOR, _NONE = "\x01", "\x02"
 
 Committed: TypeAlias = Callable[[Group], None]
@@ -151,13 +150,13 @@ class Committing:
         if not parts:
             await connection.execute("ROLLBACK")
             return conflicts
-        names_ = tuple(name for name, _ in parts)
         columns = [column for name, rows in parts for column in _columns(name, rows)]
-        values = [_joined(column) if type_ == _TEXT else column for type_, column in columns]
+        values = [column if type_ == _BYTES else _joined(column) for type_, column in columns]
         is_joined = None not in values
         if not is_joined:
             values = [column for _, column in columns]
-        await connection.fetch(_statement(names_, is_joined), self._own, *values)
+        statement = _statement(tuple(name for name, _ in parts), is_joined)
+        await connection.fetch(statement, self._own, *values)
         for erasure, rest in group.erased:
             await _erase(connection, erasure, rest)
         await connection.execute("COMMIT")
@@ -171,13 +170,13 @@ def _columns(name: str, rows: Sequence[r.Row]) -> Iterator[tuple[str, Sequence[A
         yield type_, [escaped(text) for text in column] if type_ == _FREE else column
 
 
-def _joined(column: Sequence[str | None]) -> str | None:
-    """A column of texts as one text, None where they hold what would part them.
+def _joined(column: Sequence[str | int | None]) -> str | None:
+    """A column as one text, None where its texts hold what would part them.
 
     The driver asks of each element of an array whether it is one itself, which takes it longer
     than all else that it does.
     """
-    joined = _SEPARATOR.join([_NONE if text is None else text for text in column])
+    joined = _SEPARATOR.join([_NONE if value is None else str(value) for value in column])
     parts, nones = joined.count(_SEPARATOR) + 1, joined.count(_NONE)
     return joined if joined and (parts, nones) == (len(column), column.count(None)) else None
 
@@ -188,7 +187,7 @@ def _statement(names: tuple[str, ...], is_joined: bool) -> str:
 
     Arguments:
         names: the parts.
-        is_joined: whether columns of texts come as `_joined` makes them, and not as arrays.
+        is_joined: whether columns, but for those of bytes, come as `_joined` makes them.
     """
     number = 1
     parts = []
@@ -197,10 +196,10 @@ def _statement(names: tuple[str, ...], is_joined: bool) -> str:
         arrays = []
         for type_ in types.split():
             number += 1
-            if is_joined and type_ == _TEXT:
-                arrays.append(f"string_to_array(${number}, '{_SEPARATOR}', '{_NONE}')")
-            else:
-                arrays.append(f"${number}::{_TYPES.get(type_, type_)}[]")
+            array = f"${number}"
+            if is_joined and type_ != _BYTES:
+                array = f"string_to_array({array}, '{_SEPARATOR}', '{_NONE}')"
+            arrays.append(f"{array}::{'text' if type_ == _FREE else type_}[]")
         columns = ", ".join(f"c{column}" for column in range(1, len(arrays) + 1))
         rows = f"unnest({', '.join(arrays)}) AS r ({columns})"
         parts.append(f"w{part} AS ({statement.format(rows=rows)})")
