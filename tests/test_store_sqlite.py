@@ -164,6 +164,15 @@ async def test_a_schema_from_the_future_is_refused(path: Path) -> None:
     assert path.read_bytes() == before
 
 
+async def test_an_sqlite_that_is_too_old(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python may come with any; no file is made then."""
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 32, 3))
+    monkeypatch.setattr(sqlite3, "sqlite_version", "3.32.3")
+    with pytest.raises(StoreUnavailable, match=r"older than 3\.33\.0.*3\.32\.3"):
+        await SqliteStore.open(path)
+    assert not path.exists()
+
+
 async def test_what_cannot_be_opened(tmp_path: Path) -> None:
     """A folder that is missing, a folder in the file's place, and a wrong argument."""
     for place in (tmp_path / "missing" / "store.db", tmp_path):

@@ -17,6 +17,8 @@ from lifecycle.stores._sqlite_schema import APPLICATION
 
 BUSY = 30.0
 """Seconds to wait for other processes that write."""
+OLDEST = (3, 33, 0)
+"""The first release of SQLite that knows all that it is asked here (`UPDATE ... FROM`)."""
 _CACHE_KIB = 64 * 1024
 _CHECKPOINT_PAGES = 4000
 _STATEMENTS = 512
@@ -73,6 +75,13 @@ def opened(path: str, synchronous: str, migrations: Sequence[Sequence[str]]) -> 
     Raises `StoreUnavailable`, `StoreCorrupt`, `SchemaMismatch`, `StoreFull`; the file is as it
     was then.
     """
+    if sqlite3.sqlite_version_info < OLDEST:
+        oldest = ".".join(map(str, OLDEST))
+        raise StoreUnavailable(
+            f"this Python has an SQLite older than {oldest}",
+            path=path,
+            value=sqlite3.sqlite_version,
+        )
     try:
         connection = sqlite3.connect(
             path,
