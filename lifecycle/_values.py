@@ -43,10 +43,7 @@ def maker(cls: Callable[_P, _T]) -> Callable[_P, _T]:
         "    return value",
     ]
     scope: dict[str, Any] = {f"_default_{field.name}": field.default for field in fields}
-    scope["_cls"] = cls
-    scope["_Twin"] = type(f"{shape.__name__}Twin", (), {"__slots__": shape.__slots__})
-    exec("\n".join(source), scope)  # the source holds nothing but names of fields
-    return cast(Callable[_P, _T], scope[f"make_{shape.__name__}"])
+    return cast(Callable[_P, _T], _compiled(shape, f"make_{shape.__name__}", source, scope))
 
 
 def changer(cls: Callable[_P, _T]) -> Callable[..., _T]:
@@ -60,7 +57,6 @@ def changer(cls: Callable[_P, _T]) -> Callable[..., _T]:
     Returns: a function of a value, and of the fields' new values by name.
     """
     shape = cast(Any, cls)
-    twin = type(f"{shape.__name__}Twin", (), {"__slots__": shape.__slots__})
     source = [
         f"def changed_{shape.__name__}(value, **changes):",
         "    other = _Twin()",
@@ -70,9 +66,15 @@ def changer(cls: Callable[_P, _T]) -> Callable[..., _T]:
         "    other.__class__ = _cls",
         "    return other",
     ]
-    scope: dict[str, Any] = {"_cls": cls, "_Twin": twin}
+    return cast(Callable[..., _T], _compiled(shape, f"changed_{shape.__name__}", source, {}))
+
+
+def _compiled(shape: Any, name: str, source: list[str], scope: dict[str, Any]) -> Any:
+    """The function of a name in a source that fills a mutable twin of a class."""
+    scope["_cls"] = shape
+    scope["_Twin"] = type(f"{shape.__name__}Twin", (), {"__slots__": shape.__slots__})
     exec("\n".join(source), scope)  # the source holds nothing but names of fields
-    return cast(Callable[..., _T], scope[f"changed_{shape.__name__}"])
+    return scope[name]
 
 
 def kept(length: Callable[[Any], int]) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:

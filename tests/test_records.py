@@ -12,7 +12,7 @@ from clocks import START
 
 from lifecycle import Agent, Stream, errors
 from lifecycle.errors import LifecycleError
-from lifecycle.records import Outcome, Refusal
+from lifecycle.records import Outcome, Refusal, changed_agent
 
 KINDS = [
     kind
@@ -133,3 +133,22 @@ def test_agents_and_streams_begin_with_nothing() -> None:
     )
     stream = Stream(agent_id="ann")
     assert (stream.delivered, stream.tries, stream.parked, stream.absent) == (0, 0, False, False)
+
+
+@pytest.mark.parametrize("field", [field.name for field in attrs.fields(Agent)])
+def test_a_changed_agent_is_a_value_of_its_own(field: str) -> None:
+    """As `attrs.evolve` makes it: frozen, equal to another like it, and the first as it was."""
+    agent, same = (Agent(id="ann", version=3, ready=True, sessions=("w1",)) for _ in range(2))
+    changes: dict[str, Any] = {field: "new"}
+    changed = changed_agent(agent, **changes)
+    assert changed == attrs.evolve(agent, **changes)
+    assert type(changed) is Agent
+    assert agent == same
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        changed.version = 9  # type: ignore[misc]  # it is frozen
+
+
+def test_an_agent_has_no_other_fields() -> None:
+    """A name that is misspelt is an error, not one more attribute."""
+    with pytest.raises(AttributeError, match="nothing"):
+        changed_agent(Agent(id="ann"), nothing=1)
