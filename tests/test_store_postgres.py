@@ -633,14 +633,40 @@ async def test_what_is_in_the_way_is_passed_by(store: PostgresStore) -> None:
 
 async def test_a_caller_who_is_gone_is_not_told() -> None:
     """Neither a result nor an error."""
-    job = links.Job("work")
+    finishing = links.Finishing()
+    job = links.Job("work", finishing)
     caller = asyncio.create_task(job.outcome())
     await asyncio.sleep(0)
     caller.cancel()
     await asyncio.wait([caller])
     job.fail(StoreFull())
     job.finish(1)
+    await asyncio.sleep(0)
+    assert finishing.is_over
     assert job.is_over
+
+
+async def test_a_job_is_finished_once() -> None:
+    """What comes of it first counts, also where its caller has not gone on yet."""
+    job = links.Job("work", links.Finishing())
+    job.finish(1)
+    job.fail(StoreFull())
+    assert await job.outcome() == 1
+
+
+async def test_callers_go_on_a_few_at_a_time() -> None:
+    """In the order in which they were served, and others of the event loop between them."""
+    finishing, gone = links.Finishing(), list[int]()
+    counts = [0]
+    for number in range(20):
+        finishing.add(partial(gone.append, number))
+    while not finishing.is_over:
+        await asyncio.sleep(0)
+        counts.append(len(gone))
+        if len(counts) == 2:
+            finishing.add(partial(gone.append, 20))  # served later, and so behind the others
+    assert gone == list(range(21))
+    assert max(after - before for before, after in pairwise(counts)) <= 8
 
 
 async def test_what_nobody_waits_for_any_more_is_not_done(store: PostgresStore) -> None:

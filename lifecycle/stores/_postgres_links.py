@@ -10,9 +10,11 @@ import asyncio
 import copy
 import logging
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final, Generic, NoReturn, TypeAlias, TypeVar
 
 import asyncpg
@@ -38,6 +40,8 @@ _HEARTBEAT = 10.0
 _TOGETHER = 3
 """How often jobs are carried out together before each of them is by itself."""
 _ALONE = 20
+_AT_A_TIME = 8
+"""How many callers go on before others of the event loop do."""
 _BACKOFF = (0.1, 0.2, 0.4, 0.8, 1.6, 3.0)
 """Seconds before the listener tries to connect again; the last ones for ever."""
 _SETTINGS: Final = {
@@ -170,14 +174,45 @@ async def roll_back(connection: Connection) -> None:
             connection.terminate()
 
 
+class Finishing:
+    """Lets callers go on in the order in which they were served, a few in each turn of the loop.
+
+    Were all let go at once, the answers of the server to the next ones would wait for what all
+    of them do then.
+    """
+
+    def __init__(self) -> None:
+        self._served: deque[Callable[[], None]] = deque()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all who were served have been let go."""
+        return not self._served
+
+    def add(self, let_go: Callable[[], None]) -> None:
+        """Have a function called soon, that raises nothing."""
+        if not self._served:
+            asyncio.get_running_loop().call_soon(self._go_on)
+        self._served.append(let_go)
+
+    def _go_on(self) -> None:
+        for _ in range(min(_AT_A_TIME, len(self._served))):
+            self._served.popleft()()
+        if self._served:
+            asyncio.get_running_loop().call_soon(self._go_on)
+
+
 class Job(Generic[_T]):
     """What a caller wants, and the future that the caller waits for."""
 
-    __slots__ = ("_future", "_told", "work")
+    __slots__ = ("_finishing", "_future", "_told", "work")
 
-    def __init__(self, work: _T, told: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, work: _T, finishing: Finishing, told: Callable[[], None] | None = None
+    ) -> None:
         self.work = work
         """What is to be done."""
+        self._finishing = finishing
         self._told = told
         self._future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
@@ -187,14 +222,20 @@ class Job(Generic[_T]):
         return self._future.done()
 
     def finish(self, result: Any) -> None:
-        """Tell of it, and let the caller go on."""
+        """Tell of it, and let the caller go on; both soon."""
+        self._finishing.add(partial(self._finish, result))
+
+    def _finish(self, result: Any) -> None:
         if self._told is not None:
             self._told()
         if not self._future.done():
             self._future.set_result(result)
 
     def fail(self, error: Exception) -> None:
-        """Have the caller raise an error."""
+        """Have the caller raise an error, soon; unless it is finished."""
+        self._finishing.add(partial(self._fail, error))
+
+    def _fail(self, error: Exception) -> None:
         if not self._future.done():
             self._future.set_exception(error)
 
@@ -273,6 +314,7 @@ class Lane(Generic[_T]):
         self._carry_out = carry_out
         self._most = most
         self._ended = False
+        self._finishing = Finishing()
         self._jobs: asyncio.Queue[Job[_T] | None] = asyncio.Queue()
         self._tasks = [asyncio.create_task(self._run()) for _ in range(connections)]
 
@@ -288,17 +330,19 @@ class Lane(Generic[_T]):
         """
         if self._ended:
             raise StoreUnavailable("the store is closed", path=self._address)
-        job = Job(work, told)
+        job = Job(work, self._finishing, told)
         self._jobs.put_nowait(job)
         return await job.outcome()
 
     async def end(self) -> None:
-        """Carry out what was begun, and end the connections."""
+        """Carry out what was begun, let all callers go on, and end the connections."""
         if not self._ended:
             self._ended = True
             for _ in self._tasks:
                 self._jobs.put_nowait(None)
         await asyncio.wait(self._tasks)
+        while not self._finishing.is_over:
+            await asyncio.sleep(0)
 
     async def _run(self) -> None:
         connection: Connection | None = None
