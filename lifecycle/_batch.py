@@ -57,30 +57,28 @@ class Batch:
 
     async def agent(self, agent_id: str) -> Agent:
         """The agent as this batch leaves it."""
-        if agent_id not in self._agents:
-            stored = await self.reads.agent(agent_id)
-            self._agents[agent_id] = self._read[agent_id] = stored or Agent(id=agent_id)
-        return self._agents[agent_id]
+        agent = self._agents.get(agent_id)
+        if agent is None:
+            agent = await self.reads.agent(agent_id) or Agent(id=agent_id)
+            self._agents[agent_id] = self._read[agent_id] = agent
+        return agent
 
     async def change_agent(self, agent_id: str, **changes: Any) -> Agent:
         """Give fields of an agent new values; one that has them already does not change."""
         agent = await self.agent(agent_id)
         for name, value in changes.items():
             if getattr(agent, name) != value:
-                return self._put(changed_agent(agent, version=self._next(agent_id), **changes))
+                return self._change(agent, **changes)
         return agent
 
     def touch(self, agent_id: str) -> None:
         """Count an agent that was read as changed, so that others see a new version."""
-        agent = self._agents[agent_id]
-        self._put(changed_agent(agent, version=self._next(agent_id)))
+        self._change(self._agents[agent_id])
 
-    def _next(self, agent_id: str) -> int:
-        return self._read[agent_id].version + 1
-
-    def _put(self, agent: Agent) -> Agent:
-        self._agents[agent.id] = agent
-        return agent
+    def _change(self, agent: Agent, **changes: Any) -> Agent:
+        after = changed_agent(agent, version=self._read[agent.id].version + 1, **changes)
+        self._agents[agent.id] = after
+        return after
 
     def expect_invitable(self, agent_id: str, backlog: int) -> None:
         """Commit only where the agent's deliveries have not stopped, and not too many wait."""
@@ -139,7 +137,7 @@ class Batch:
         if self._documented_only and not self._table.by_name[after.state].documented:
             return None
         agent = await self.agent(agent_id)
-        agent = await self.change_agent(agent_id, sequence=agent.sequence + 1)
+        agent = self._change(agent, sequence=agent.sequence + 1)
         self._deliveries.append(
             make_delivery(
                 agent_id=agent_id,

@@ -78,6 +78,11 @@ def _interaction_reader() -> Callable[[Any], dict[str, Any]]:
     return arguments_reader(Interaction, _converter(), besides=_ELSEWHERE)
 
 
+@cache
+def _interaction_writer() -> Callable[[Interaction], dict[str, Any]]:
+    return _converter().get_unstructure_hook(Interaction)
+
+
 def _user_data(value: Any, _: Any) -> UserData:
     if not isinstance(value, dict):
         raise InvalidParameter("must be an object", path="$", value=value)
@@ -119,7 +124,7 @@ def read_submission(data: bytes | str, id: str) -> Submission:
 
 def write_interaction(interaction: Interaction) -> bytes:
     """What a step changes of an interaction as JSON: everything but its submission."""
-    return orjson.dumps(_converter().unstructure(interaction))
+    return orjson.dumps(_interaction_writer()(interaction))
 
 
 def read_interaction(data: bytes | str, submission: Submission, version: int) -> Interaction:

@@ -7,7 +7,7 @@ left out and harms no other; then the rows of all that hold are written, a table
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime
 
 import attrs
@@ -168,7 +168,9 @@ class Group:
         self.saved[id] = interaction
 
     def _save_agent(self, agent: Agent) -> None:
-        known = self.agents.setdefault(agent.id, KnownAgent())
+        known = self.agents.get(agent.id)
+        if known is None:
+            known = self.agents[agent.id] = KnownAgent()
         known.version = agent.version
         known.sequence = agent.sequence
         self.stored_agents[agent.id] = (
@@ -224,15 +226,10 @@ class Group:
         ]
 
 
-def names(commits: Iterable[Commit]) -> tuple[list[str], list[str], list[str]]:
+def names(commits: Sequence[Commit]) -> tuple[list[str], list[str], list[str]]:
     """The ids of interactions, agents and operations that commits name, each sorted."""
-    interactions: set[str] = set()
-    agents: set[str] = set()
-    operations: set[str] = set()
-    for commit in commits:
-        interactions.update([saved.interaction.id for saved in commit.interactions])
-        agents.update([agent.id for agent in commit.agents])
-        agents.update([wanted.agent_id for wanted in commit.invitable])
-        if commit.outcome is not None:
-            operations.add(commit.outcome.operation_id)
+    interactions = {saved.interaction.id for one in commits for saved in one.interactions}
+    agents = {agent.id for one in commits for agent in one.agents}
+    agents.update([wanted.agent_id for one in commits for wanted in one.invitable])
+    operations = {one.outcome.operation_id for one in commits if one.outcome is not None}
     return sorted(interactions), sorted(agents), sorted(operations)
