@@ -15,6 +15,7 @@ _PRIVATE = 0x00040000 | 0x00004000
 _REMOUNT = 0x00000020
 _DETACH = 0x00000002
 _SIZE = 6 * 1024**3
+_TRIES = 1000
 
 
 class NoDisk(Exception):
@@ -43,9 +44,18 @@ class Disk:
         folder.chmod(0o777)
 
     def fill(self) -> None:
-        """Leave no room: the file system is now as large as what is in it."""
-        state = os.statvfs(self.folder)
-        self._resize((state.f_blocks - state.f_bfree) * state.f_frsize)
+        """Leave no room: the file system is now as large as what is in it.
+
+        Raises `NoDisk` where somebody writes so much that it never can be.
+        """
+        for tries_left in reversed(range(_TRIES)):
+            state = os.statvfs(self.folder)
+            try:
+                return self._resize((state.f_blocks - state.f_bfree) * state.f_frsize)
+            except NoDisk:  # somebody has written meanwhile, and it may not be smaller than that
+                if not tries_left:
+                    raise
+        return None
 
     def clear(self) -> None:
         """Give the room back."""
