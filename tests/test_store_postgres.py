@@ -7,7 +7,7 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from datetime import timedelta
 from functools import partial
 from itertools import pairwise
@@ -652,6 +652,34 @@ async def test_a_job_is_finished_once() -> None:
     job.finish(1)
     job.fail(StoreFull())
     assert await job.outcome() == 1
+
+
+class _NoConnection:
+    """What there is nothing to end of."""
+
+    def is_closed(self) -> bool:
+        """It is."""
+        return True
+
+
+async def test_a_lane_that_ends_lets_all_callers_go_on() -> None:
+    """Who was served is told before it has ended, however many they are."""
+
+    async def connect() -> Any:
+        return _NoConnection()
+
+    async def carry_out(_: object, jobs: Sequence[links.Job[int]]) -> None:
+        for job in jobs:
+            job.finish(-job.work)
+
+    lane: links.Lane[int] = links.Lane(connect, "here", carry_out, most=99)
+    told: list[int] = []
+    callers = [lane.do(number, partial(told.append, number)) for number in range(40)]
+    waiting = asyncio.gather(*callers)
+    await asyncio.sleep(0)
+    await lane.end()
+    assert told == list(range(40))
+    assert await waiting == [-number for number in range(40)]
 
 
 async def test_callers_go_on_a_few_at_a_time() -> None:
