@@ -14,6 +14,7 @@ from clocks import later
 from lifecycle import MemoryStore
 from lifecycle.conformance.store_suite import ContentSuite, SharedSuite, StoreSuite
 from lifecycle.records import Commit
+from lifecycle.stores._blocks import Blocks
 from lifecycle.stores._times import Times
 
 
@@ -107,3 +108,22 @@ def test_outdated_deadlines_never_make_anybody_wait() -> None:
     assert sum(steps) > count
     assert deadlines.earliest() is None
     assert max(len(deadlines._heap), len(deadlines._old)) == 0
+
+
+def test_blocks_agree_with_a_plain_map() -> None:
+    """Whatever was put there and taken away; nothing is left of a block that is empty."""
+    chance = random.Random(5)
+    blocks, plain = Blocks(), dict[int, str]()
+    for _ in range(3000):
+        number = chance.randrange(40) * 500
+        there = chance.random() < 0.6
+        blocks.put(number, f"I{number}", there=there)
+        plain.pop(number, None)
+        if there:
+            plain[number] = f"I{number}"
+    assert list(blocks) == [id for _, id in sorted(plain.items())]
+    assert plain
+    for number in [*plain, *plain]:
+        blocks.put(number, "", there=False)
+    assert list(blocks) == []
+    assert not blocks._blocks

@@ -26,6 +26,7 @@ from lifecycle.records import (
     Outgoing,
     Stream,
 )
+from lifecycle.stores._blocks import Blocks
 from lifecycle.stores._times import Times
 
 _EVER = datetime.min.replace(tzinfo=UTC)
@@ -46,7 +47,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._interactions: dict[str, Interaction] = {}
-        self._waiting: set[str] = set()
+        self._waiting = Blocks()
         self._held: defaultdict[str, set[str]] = defaultdict(set)
         self._parked: defaultdict[str, set[str]] = defaultdict(set)
         self._order: dict[str, int] = {}
@@ -149,7 +150,7 @@ class MemoryStore:
         if interaction.workbin is not None:
             self._parked[interaction.workbin].add(id)
         self._deadlines.set(id, interaction.deadline, self._rank(id))
-        (self._waiting.add if waiting else self._waiting.discard)(id)
+        self._waiting.put(self._order[id], id, there=waiting)
 
     def _rank(self, id: str) -> int:
         """What decides among equal deadlines: the order of submission."""
@@ -198,7 +199,7 @@ class MemoryStore:
         self, queue: str | None = None, *, limit: int | None = None
     ) -> tuple[Interaction, ...]:
         """What waits to be offered, oldest submission first; all queues where none is named."""
-        waiting = self._oldest_first(self._waiting)
+        waiting = (self._interactions[id] for id in self._waiting)
         return tuple(one for one in waiting if queue is None or one.queue == queue)[:limit]
 
     async def held_by(self, agent_id: str) -> tuple[Interaction, ...]:
@@ -429,7 +430,7 @@ class MemoryStore:
             self._parked[interaction.workbin or ""].discard(id)
             self._disown(id)
             self._deadlines.set(id, None)
-            self._waiting.discard(id)
+            self._waiting.put(self._order[id], id, there=False)
             self._finished.pop(id, None)
             del self._order[id]
             self._history.pop(id, None)

@@ -32,9 +32,10 @@ from benchmarks.durable_work import (
 )
 from benchmarks.harness import Spread
 from benchmarks.report import Bound, Result
+from lifecycle.codec import encode
 from lifecycle.commands import Invite
 from lifecycle.engine import step, submit
-from lifecycle.records import Agent, Commit, Saved
+from lifecycle.records import Agent, Commit, Delivery, Entry, Saved
 from lifecycle.service import Lifecycle
 from lifecycle.stores.memory import MemoryStore
 from lifecycle.vocabulary import SYSTEM
@@ -293,7 +294,7 @@ async def fell_due(name: str, count: int, collected: bool) -> dict[str, float]:
 
 
 async def overdue(count: int) -> MemoryStore:
-    """A store with offers that have expired, each of another agent."""
+    """A store with offers that were told and have expired, each of another agent."""
     store, at = MemoryStore(), datetime.now(UTC) - _LONG_AGO
     for number in range(count):
         agent = agent_id(number)
@@ -305,14 +306,40 @@ async def overdue(count: int) -> MemoryStore:
             our_addresses=(OUR_ADDRESS,),
             user_data=SMALL.user_data(number),
         )
-        offered = step(queued, Invite(agent_id=agent), actor=SYSTEM, at=at).interaction
+        invited = step(queued, Invite(agent_id=agent), actor=SYSTEM, at=at)
+        offered = invited.interaction
         await store.commit(
             Commit(
                 at=at,
                 interactions=(
                     Saved(interaction=offered, expected=None, waiting=False, finished=False),
                 ),
-                agents=(Agent(id=agent, version=1, ready=True, load=1),),
+                agents=(Agent(id=agent, version=1, ready=True, load=1, sequence=1),),
+                entries=(
+                    Entry(
+                        interaction_id=offered.id,
+                        version=offered.version,
+                        at=at,
+                        actor=None,
+                        trigger=Invite.trigger,
+                        source=queued.state,
+                        dest=offered.state,
+                        offer=offered.offer,
+                        agent_id=agent,
+                        sequence=1,
+                    ),
+                ),
+                deliveries=(
+                    Delivery(
+                        agent_id=agent,
+                        sequence=1,
+                        interaction_id=offered.id,
+                        offer=offered.offer,
+                        trigger=Invite.trigger,
+                        at=at,
+                        payload=encode(invited.notification),
+                    ),
+                ),
             )
         )
     return store
