@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
+_LONGEST_KEPT = 512
 _QUOTED = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 # A backslash takes the next character with it in all alternatives. So a quote that nothing
 # closes is tried once and not once for each place: the time stays linear.
@@ -100,7 +101,6 @@ def address_parts(address: str) -> tuple[str, str]:
     return comment if spec else "", spec
 
 
-@lru_cache(maxsize=1024)
 def bare_address(address: str) -> str:
     """The bare address (`joe@example.com`) of one address, for comparing.
 
@@ -110,8 +110,15 @@ def bare_address(address: str) -> str:
     Returns: local part and domain, the domain in lower case, without whitespace (but for a
     quoted local part that holds some) and without needless quotes; `""` where there is none.
     """
+    return _bare(address) if len(address) > _LONGEST_KEPT else _known_bare(address)
+
+
+def _bare(address: str) -> str:
     local, at, domain = address_parts(address)[1].rpartition("@")
     return local + at + domain.lower()
+
+
+_known_bare = lru_cache(maxsize=1024)(_bare)
 
 
 def senders(*lists: str) -> tuple[str, ...]:

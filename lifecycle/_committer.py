@@ -229,7 +229,7 @@ class Committer:
             if isinstance(error, StoreError):
                 self._unsure()
             raise
-        except Exception:
+        except BaseException:  # also a cancellation, for which the store has waited to the end
             self._unsure()  # it may have been committed all the same
             raise
 

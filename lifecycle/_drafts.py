@@ -10,11 +10,12 @@ from typing import Any
 import attrs
 
 from lifecycle._addresses import bare_address, split_addresses
-from lifecycle._values import kept, maker
+from lifecycle._values import maker
 from lifecycle.commands import Reply, ReplyAll
-from lifecycle.interaction import Change, Draft, Email, Submission
+from lifecycle.interaction import Change, Draft, Email
 
 _LINE_BREAKS = re.compile(r"[\r\n\0]+")
+_LONGEST_KEPT = 4096
 _DEFAULT_PREFIX = Reply().subject_prefix
 _make_draft = maker(Draft)
 
@@ -23,7 +24,7 @@ def derive(change: Change, command: Reply) -> Draft:
     """The first draft of a reply: To, From, Cc, Subject and quotation of section 2a."""
     email = change.email
     sender = _one_line(_reply_address(email))
-    ours = _our_address(change.submission)
+    ours = _our_address(email, change.submission.our_addresses)
     return _make_draft(
         id=f"{change.id}D{change.drafts}",
         to_address=sender,
@@ -70,16 +71,23 @@ def _one_line(value: str) -> str:
     return value if value.isprintable() else _LINE_BREAKS.sub(" ", value)
 
 
-@kept(len)
-def _our_address(submission: Submission) -> str:
-    email = submission.email
-    received = split_addresses(_one_line(email.to_address))
-    reached = {_identity(address) for address in (*received, *email.cc_addresses)} - {""}
-    for address in submission.our_addresses:
+def _our_address(email: Email, ours: tuple[str, ...]) -> str:
+    addresses = email.to_address, email.cc_addresses
+    if len(email.to_address) + sum(map(len, email.cc_addresses)) > _LONGEST_KEPT:
+        return _found_address(*addresses, ours)
+    return _known_address(*addresses, ours)
+
+
+def _found_address(to_address: str, cc_addresses: tuple[str, ...], ours: tuple[str, ...]) -> str:
+    received = split_addresses(_one_line(to_address))
+    reached = {_identity(address) for address in (*received, *cc_addresses)} - {""}
+    for address in ours:
         if _identity(address) in reached:
             return _one_line(address)
-    others = (*received, *submission.our_addresses)
-    return next((address for address in others if bare_address(address)), "")
+    return next((address for address in (*received, *ours) if bare_address(address)), "")
+
+
+_known_address = lru_cache(maxsize=512)(_found_address)
 
 
 def _others(change: Change, sender: str, ours: str) -> tuple[str, ...]:

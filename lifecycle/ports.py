@@ -183,6 +183,9 @@ class Store(Protocol):
                 the commits of one event loop in the order in which they were committed. It
                 raises nothing.
 
+        A caller who is cancelled, and has something to be called, goes on once nothing can come
+        of the commit any more.
+
         A store may carry out the commits of several callers in one transaction of its own; each
         is still all or nothing. The content of an interaction that is erased goes: its mail, its
         contents, its thread and its person; the interactions and refusals that outcomes hold of

@@ -643,7 +643,7 @@ async def test_a_caller_who_is_gone_is_not_told() -> None:
     job.finish(1)
     await asyncio.sleep(0)
     assert finishing.is_over
-    assert job.is_over
+    assert not job.begin()
 
 
 async def test_a_job_is_finished_once() -> None:
@@ -652,6 +652,51 @@ async def test_a_job_is_finished_once() -> None:
     job.finish(1)
     job.fail(StoreFull())
     assert await job.outcome() == 1
+
+
+async def test_one_who_is_told_waits_for_the_end() -> None:
+    """However often the caller is cancelled."""
+    told: list[str] = []
+    finishing = links.Finishing()
+    job = links.Job("work", finishing, partial(told.append, "told"))
+    caller = asyncio.create_task(job.outcome())
+    for _ in range(3):
+        await asyncio.sleep(0)
+        caller.cancel()
+    await asyncio.sleep(0)
+    assert not caller.done()
+    assert job.begin()
+    job.finish(1)
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert told == ["told"]
+
+
+async def test_one_who_was_told_goes_on() -> None:
+    """Also where the cancellation comes with the end."""
+    told: list[str] = []
+    job = links.Job("work", links.Finishing(), partial(told.append, "told"))
+    caller = asyncio.create_task(job.outcome())
+    await asyncio.sleep(0)
+    job._finish(1)
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert told == ["told"]
+
+
+async def test_telling_that_fails_holds_up_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    """It is logged, and the callers go on."""
+
+    def fail() -> None:
+        raise asyncio.CancelledError
+
+    finishing = links.Finishing()
+    jobs = [links.Job(number, finishing, fail) for number in range(20)]
+    for job in jobs:
+        job.finish(job.work)
+    assert [await job.outcome() for job in jobs] == list(range(20))
+    assert caplog.messages == ["what was committed could not be told"] * 20
 
 
 class _NoConnection:

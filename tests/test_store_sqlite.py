@@ -28,8 +28,8 @@ from lifecycle.errors import (
     StoreFull,
     StoreUnavailable,
 )
-from lifecycle.records import Outcome, Stream
-from lifecycle.stores import _cache, _thread
+from lifecycle.records import Content, Outcome, Stream
+from lifecycle.stores import _cache, _sqlite_commit, _thread
 from lifecycle.stores._sqlite_file import translated
 from lifecycle.stores._sqlite_schema import APPLICATION, MIGRATIONS
 
@@ -667,3 +667,67 @@ async def test_a_change_made_by_a_function_that_fails(store: SqliteStore) -> Non
     with pytest.raises(ZeroDivisionError, match="ann"):
         await store.change_stream("ann", fail)
     assert await store.streams(parked=False) == ()
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), RuntimeError("no")])
+async def test_telling_that_fails_holds_up_nobody(
+    store: SqliteStore, error: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is logged, and all callers go on."""
+
+    def fail() -> None:
+        raise error
+
+    commits = [Commit(at=START, agents=(Agent(id=f"a{n}", version=1),)) for n in range(20)]
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            for one in commits:
+                tasks.start_soon(store.commit, one, fail)
+    assert len(await store.agents()) == 20
+    assert caplog.messages == ["what was committed could not be told"] * 20
+
+
+def test_one_who_is_told_waits_for_the_end(path: Path) -> None:
+    """However often a task is cancelled; nothing can come of the commit afterwards."""
+    told: list[str] = []
+
+    async def cancelled() -> None:
+        store = await SqliteStore.open(path)
+        one = Commit(at=START, agents=(Agent(id="ann", version=1),))
+        caller = asyncio.create_task(store.commit(one, lambda: told.append("told")))
+        await asyncio.sleep(0)
+        while not caller.done():
+            caller.cancel()
+            await asyncio.sleep(0)
+        assert caller.cancelled()
+        assert told == ["told"]
+        assert len(await store.agents()) == 1
+        await store.aclose()
+
+    asyncio.run(cancelled())
+    assert told == ["told"]
+
+
+def test_one_who_only_asks_does_not_wait(path: Path) -> None:
+    """A question that is cancelled is over at once."""
+
+    async def cancelled() -> None:
+        store = await SqliteStore.open(path)
+        caller = asyncio.create_task(store.agents())
+        await asyncio.sleep(0)
+        caller.cancel()
+        await asyncio.sleep(0)
+        assert caller.cancelled()
+        await store.aclose()
+
+    asyncio.run(cancelled())
+
+
+async def test_large_contents_do_not_stay(store: SqliteStore) -> None:
+    """What is large is written by itself, so that no prepared statement keeps much of it."""
+    rows: list[tuple[object, ...]] = [("a", 1), ("b", "x" * 9000), ("c", None), ("d", b"y" * 9000)]
+    portions = [list(some) for some in _sqlite_commit._portions(rows)]
+    assert portions == [[rows[1]], [rows[3]], [rows[0], rows[2]]]
+    contents = tuple(Content(id=f"c{n}", data=bytes([n]) * 5000 * n) for n in range(5))
+    await store.commit(Commit(at=START, contents=contents))
+    assert [await store.content(one.id) for one in contents] == [one.data for one in contents]

@@ -17,11 +17,13 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final, Generic, NoReturn, TypeAlias, TypeVar
 
+import anyio
 import asyncpg
 
 from lifecycle.errors import InvalidParameter, StoreFull, StoreUnavailable
 from lifecycle.stores._postgres_errors import HIDDEN, is_race, translated, without_secrets
 from lifecycle.stores._postgres_schema import SCHEMA, Connection, check_schema
+from lifecycle.stores._told import tell
 
 _log = logging.getLogger("lifecycle.store")
 
@@ -205,7 +207,7 @@ class Finishing:
 class Job(Generic[_T]):
     """What a caller wants, and the future that the caller waits for."""
 
-    __slots__ = ("_finishing", "_future", "_told", "work")
+    __slots__ = ("_finishing", "_future", "_is_over", "_told", "work")
 
     def __init__(
         self, work: _T, finishing: Finishing, told: Callable[[], None] | None = None
@@ -214,20 +216,21 @@ class Job(Generic[_T]):
         """What is to be done."""
         self._finishing = finishing
         self._told = told
+        self._is_over = False
         self._future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
-    @property
-    def is_over(self) -> bool:
-        """Whether nobody waits for it any more."""
-        return self._future.done()
+    def begin(self) -> bool:
+        """Whether somebody waits for it; if nobody does, it is over."""
+        self._is_over = self._future.done()
+        return not self._is_over
 
     def finish(self, result: Any) -> None:
         """Tell of it, and let the caller go on; both soon."""
         self._finishing.add(partial(self._finish, result))
 
     def _finish(self, result: Any) -> None:
-        if self._told is not None:
-            self._told()
+        self._is_over = True
+        tell(self._told)
         if not self._future.done():
             self._future.set_result(result)
 
@@ -236,12 +239,29 @@ class Job(Generic[_T]):
         self._finishing.add(partial(self._fail, error))
 
     def _fail(self, error: Exception) -> None:
+        self._is_over = True
         if not self._future.done():
             self._future.set_exception(error)
 
     async def outcome(self) -> Any:
-        """Wait, and return or raise what came of it."""
-        return await self._future
+        """Wait, and return or raise what came of it.
+
+        A caller who is cancelled waits all the same if it is to be told of it.
+        """
+        try:
+            return await self._future
+        except asyncio.CancelledError:
+            if self._told is not None:
+                with anyio.CancelScope(shield=True):
+                    await self._end()
+            raise
+
+    async def _end(self) -> None:
+        """Wait until it is over, however often its caller is cancelled."""
+        while not self._is_over:
+            self._future = asyncio.get_running_loop().create_future()
+            with suppress(asyncio.CancelledError):
+                await self._future
 
 
 async def carry_out_together(
@@ -348,7 +368,7 @@ class Lane(Generic[_T]):
         connection: Connection | None = None
         try:
             while jobs := await self._take():
-                waited_for = [job for job in jobs if not job.is_over]
+                waited_for = [job for job in jobs if job.begin()]
                 if not waited_for:
                     continue
                 try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import chain
 
@@ -60,6 +60,8 @@ _ROWS = "(VALUES {values}) WHERE column1 IS NOT NULL"
 """Where statements find their rows; the first column of a real one is never none."""
 _TOGETHER = 1024
 """How many rows one statement writes at most."""
+_LARGE = 8192
+"""From what length a content or text, which is in the last column, is written by itself."""
 
 
 def carry_out(
@@ -109,12 +111,26 @@ def _put(connection: sqlite3.Connection, statement: str, rows: Sequence[r.Row]) 
     prepare. It says `OR FAIL`, as what fails is rolled back altogether: SQLite need not be able
     to undo one by itself.
     """
-    for start in range(0, len(rows), _TOGETHER):
-        some = rows[start : start + _TOGETHER]
+    for some in _portions(rows):
         columns, size = len(some[0]), 1 << (len(some) - 1).bit_length()
         values = list(chain.from_iterable(some))
         values += [None] * (columns * size - len(values))
         connection.execute(_statement(statement, columns, size), values)
+
+
+def _portions(rows: Sequence[r.Row]) -> Iterator[Sequence[r.Row]]:
+    """The rows that a statement writes at a time: at most so many, and large ones by themselves.
+
+    A prepared statement keeps what it was given last, so that must never be much.
+    """
+    small = []
+    for row in rows:
+        if isinstance(row[-1], (str, bytes)) and len(row[-1]) > _LARGE:
+            yield [row]
+        else:
+            small.append(row)
+    for start in range(0, len(small), _TOGETHER):
+        yield small[start : start + _TOGETHER]
 
 
 @cache

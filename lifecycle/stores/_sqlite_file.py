@@ -95,6 +95,7 @@ def opened(path: str, synchronous: str, migrations: Sequence[Sequence[str]]) -> 
     try:
         _check(connection, path, len(migrations))
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        connection.execute("PRAGMA temp_store = MEMORY")  # nothing of a mail in other folders
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")

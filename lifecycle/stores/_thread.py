@@ -12,8 +12,13 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
+
+import anyio
+
+from lifecycle.stores._told import tell
 
 _T = TypeVar("_T")
 
@@ -62,7 +67,7 @@ def running_loop() -> Loop:
 class Job(Generic[_T]):
     """A question or a change, and what came of it."""
 
-    __slots__ = ("done", "error", "loop", "result", "told", "work")
+    __slots__ = ("done", "error", "is_over", "loop", "result", "told", "work")
 
     def __init__(self, work: _T, loop: Loop, told: Callable[[], None] | None = None) -> None:
         self.work = work
@@ -77,6 +82,8 @@ class Job(Generic[_T]):
         """What its caller waits for."""
         self.told = told
         """Is called there once it is carried out, whether or not its caller still waits."""
+        self.is_over = False
+        """Whether its caller was let go."""
 
 
 class JobThread(Generic[_T]):
@@ -112,7 +119,8 @@ class JobThread(Generic[_T]):
             told: is called in this event loop where no error came of it, in the order in which
                 jobs were carried out; it raises nothing.
 
-        Where the caller is cancelled meanwhile the job is carried out all the same.
+        Where the caller is cancelled meanwhile the job is carried out all the same; one who is
+        to be told of it waits for that.
         """
         loop = running_loop()
         job = Job(work, loop, told)
@@ -120,7 +128,13 @@ class JobThread(Generic[_T]):
         if loop not in self._ringing:
             self._ringing.add(loop)
             loop.call_soon(partial(self._ring, loop))
-        await job.done
+        try:
+            await job.done
+        except BaseException:
+            if told is not None:
+                with anyio.CancelScope(shield=True):
+                    await _end_of(job, loop)
+            raise
         if job.error is not None:
             raise job.error
         return job.result
@@ -162,6 +176,14 @@ class JobThread(Generic[_T]):
         return taken
 
 
+async def _end_of(job: Job[Any], loop: Loop) -> None:
+    """Wait until a job is over, however often its caller is cancelled."""
+    while not job.is_over:
+        job.done = loop.create_future()
+        with suppress(asyncio.CancelledError):
+            await job.done
+
+
 def finish(jobs: Sequence[Job[Any]]) -> None:
     """Let those go on who wait for jobs; each job is finished once, however often it is named."""
     by_loop: dict[Loop, list[Job[Any]]] = {}
@@ -178,7 +200,8 @@ def finish(jobs: Sequence[Job[Any]]) -> None:
 
 def _let_go(jobs: Sequence[Job[Any]]) -> None:
     for job in jobs:
-        if job.told is not None and job.error is None:
-            job.told()
+        job.is_over = True
+        if job.error is None:
+            tell(job.told)
         if not job.done.done():  # unless who waited was cancelled
             job.done.set_result(None)
