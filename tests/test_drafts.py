@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lifecycle import commands as c
+from lifecycle._addresses import bare_address, split_addresses
 from lifecycle.engine import step
 from lifecycle.interaction import Draft, Email
 from lifecycle.vocabulary import SYSTEM
@@ -79,6 +80,15 @@ def test_a_reply_comes_from_the_address_that_was_written_to(
     """From is the address of ours in To or Cc, else the first To address."""
     made = draft(mail(to_address=to, cc_addresses=cc), our_addresses=ours)
     assert made.from_address == expected
+
+
+def test_our_address_is_found_among_very_many() -> None:
+    """However long the To of a mail is."""
+    to = ", ".join(f"someone{number}@home.example" for number in range(500))
+    made = draft(mail(to_address=f"{to}, {OURS[1]}"))
+    assert made.from_address == OURS[1]
+    [long] = split_addresses(f"{'x' * 600} <zoe@Home.example>")
+    assert bare_address(long) == "zoe@home.example"
 
 
 def test_an_entry_of_ours_that_is_no_address_matches_nothing() -> None:
