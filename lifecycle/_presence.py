@@ -117,8 +117,8 @@ class Presence:
             agents = await self._store.sessions_of(worker)
             done = [await self._tried(agent.id, self._end(agent.id, worker)) for agent in agents]
             ended += sum(done)
-            if all(done) and worker in await self._lapsed():
-                await self._store.forget(worker)
+            if all(done):
+                await self._store.forget(worker, self._clock.now())
         return ended
 
     def _pauses(self) -> bool:

@@ -282,8 +282,8 @@ class Store(Protocol):
         """The agents who have sessions with a process, by id."""
         ...
 
-    async def forget(self, worker: str) -> None:
-        """Forget a process."""
+    async def forget(self, worker: str, at: datetime) -> None:
+        """Forget a process that was alive until `at` or before, and not longer."""
         ...
 
     async def outcome(self, operation_id: str) -> Outcome | None:

@@ -253,13 +253,13 @@ class Interrupted(MemoryStore):
         await self._before("commit")
         await super().commit(commit, committed)
 
-    async def forget(self, worker: str) -> None:
+    async def forget(self, worker: str, at: datetime) -> None:
         """Forget."""
         await self._before("forget")
-        await super().forget(worker)
+        await super().forget(worker, at)
 
 
-@pytest.mark.parametrize("question", ["sessions_of", "commit"])
+@pytest.mark.parametrize("question", ["sessions_of", "commit", "forget"])
 async def test_who_wakes_while_others_end_its_sessions_keeps_them(question: str) -> None:
     """Whatever they have read by then: they see in time that it lives, and do not forget it."""
     store = Interrupted()
@@ -280,8 +280,8 @@ async def test_who_wakes_while_others_end_its_sessions_keeps_them(question: str)
     assert len(await store.lapsed(later(2 * LEASE))) == 1
 
 
-async def test_who_wakes_while_it_is_forgotten_is_known_again() -> None:
-    """With its next sign of life: then it counts its sessions anew, whoever else did."""
+async def test_who_wakes_while_it_is_forgotten_and_dies_loses_its_sessions() -> None:
+    """It is not forgotten, as it lives again; and so its end is noticed."""
     store = Interrupted()
     site = Site(store)
     suspended, living = site.process(), site.process()
@@ -291,13 +291,10 @@ async def test_who_wakes_while_it_is_forgotten_is_known_again() -> None:
     store.question, store.meanwhile = "forget", suspended.lifecycle.fire_due
     await living.lifecycle.fire_due()
     assert await site.seen() == (True, 1, None)
-    assert await store.lapsed(later(10_000)) == ()
-    site.clock.advance(LEASE / 2)
-    await suspended.lifecycle.fire_due()
-    assert len(await store.lapsed(later(10_000))) == 1
     site.clock.advance(LEASE)
     assert await living.lifecycle.fire_due() == 1
-    assert await site.seen() == (True, 0, later(2.5 * LEASE + TIMEOUT))
+    assert await site.seen() == (True, 0, later(2 * LEASE + TIMEOUT))
+    assert await store.lapsed(later(10_000)) == ()
 
 
 async def test_who_was_forgotten_too_early_has_its_sessions_back() -> None:

@@ -150,7 +150,7 @@ async def test_a_closed_store_says_so(store: PostgresStore) -> None:
         store.agents(),
         store.commit(Commit(at=START)),
         store.agent("a"),
-        store.forget("w"),
+        store.forget("w", START),
     ):
         assert "closed" in str(await refused(ask))
 

@@ -113,7 +113,7 @@ async def test_a_closed_store_says_so(store: SqliteStore) -> None:
     """Closing twice is nothing; asking afterwards is an error."""
     await store.aclose()
     await store.aclose()
-    for ask in (store.agents(), store.commit(Commit(at=START)), store.forget("w")):
+    for ask in (store.agents(), store.commit(Commit(at=START)), store.forget("w", START)):
         with pytest.raises(StoreUnavailable, match="closed"):
             await ask
 

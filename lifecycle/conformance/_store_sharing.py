@@ -161,7 +161,7 @@ class SharedSuite:
         assert not await store.renew("w1", later(10))
         assert await other.renew("w1", later(20))
         assert await store.lapsed(later(20)) == await other.lapsed(later(20)) == ("w1",)
-        await other.forget("w1")
+        await other.forget("w1", later(20))
         assert not await store.renew("w1", later(30))
 
     async def test_pruning_by_the_other(self, store: Store, other: Store) -> None:

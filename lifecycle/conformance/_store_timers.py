@@ -211,7 +211,7 @@ class TimerCases:
         await _take(store, 0, until=100)
         await _away(store, 60, until=110)
         assert await store.next_deadline() == later(90)
-        await store.forget("w1")
+        await store.forget("w1", later(90))
         assert await store.next_deadline() == later(100)
 
     async def test_a_process_is_known_once_it_says_so(self, store: Store) -> None:
@@ -219,8 +219,8 @@ class TimerCases:
         assert not await store.renew("w1", later(10))
         assert await store.renew("w1", later(20))
         assert not await store.renew("w2", later(10))
-        await store.forget("w1")
-        await store.forget("nobody")
+        await store.forget("w1", later(90))
+        await store.forget("nobody", later(90))
         assert not await store.renew("w1", later(10))
         assert await store.renew("w2", later(10))
 
@@ -231,11 +231,22 @@ class TimerCases:
         assert await store.lapsed(later(9.999999)) == ()
         assert await store.lapsed(later(10)) == await store.lapsed(later(10)) == ("w1",)
         assert set(await store.lapsed(later(20))) == {"w1", "w2"}
-        await store.forget("w1")
+        await store.forget("w1", later(90))
         assert await store.lapsed(later(20)) == ("w2",)
         await store.renew("w2", later(20.000001))
         assert await store.lapsed(later(20)) == ()
         assert await store.next_deadline() == later(20.000001)
+
+    async def test_a_process_that_lives_is_not_forgotten(self, store: Store) -> None:
+        """Whoever has found that it lapsed, and not yet that it has come back."""
+        await store.renew("w1", later(10))
+        await store.forget("w1", later(9.999999))
+        assert await store.renew("w1", later(20))
+        await store.forget("w1", later(19.999999))
+        assert await store.lapsed(later(20)) == ("w1",)
+        await store.forget("w1", later(20))
+        assert await store.lapsed(later(20)) == ()
+        assert not await store.renew("w1", later(30))
 
     async def test_a_process_stays_alive_as_long_as_it_said(self, store: Store) -> None:
         """A shorter time does not take back a longer one."""
@@ -277,7 +288,7 @@ class TimerCases:
         """What the present version says counts; a process that is forgotten changes nothing."""
         await store.renew("w1", later(10))
         await commit(store, agents=(Agent(id="ann", version=1, sessions=("w1", "w2")),))
-        await store.forget("w1")
+        await store.forget("w1", later(90))
         assert [agent.id for agent in await store.sessions_of("w1")] == ["ann"]
         following = Agent(id="ann", version=2, sessions=("w2",))
         await commit(store, agents=(following,))

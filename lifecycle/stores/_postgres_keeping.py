@@ -87,9 +87,10 @@ class Keeping(Base):
         )
         return tuple(name for (name,) in rows)
 
-    async def forget(self, worker: str) -> None:
-        """Forget a process."""
-        await self._take("DELETE FROM workers WHERE name = $1", worker)
+    async def forget(self, worker: str, at: datetime) -> None:
+        """Forget a process that was alive until `at` or before, and not longer."""
+        statement = "DELETE FROM workers WHERE name = $1 AND until <= $2"
+        await self._take(statement, worker, r.micros(at))
 
     # What is forgotten
 

@@ -85,9 +85,10 @@ class Keeping(Base):
         )
         return tuple(name for (name,) in rows)
 
-    async def forget(self, worker: str) -> None:
-        """Forget a process."""
-        await self._do(lambda c: c.execute("DELETE FROM workers WHERE name = ?", (worker,)))
+    async def forget(self, worker: str, at: datetime) -> None:
+        """Forget a process that was alive until `at` or before, and not longer."""
+        statement = "DELETE FROM workers WHERE name = ? AND until <= ?"
+        await self._do(lambda c: c.execute(statement, (worker, r.micros(at))))
 
     # What is forgotten
 

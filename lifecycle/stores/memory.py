@@ -263,10 +263,11 @@ class MemoryStore:
         """The agents who have sessions with a process, by id."""
         return tuple(agent for agent in await self.agents() if worker in agent.sessions)
 
-    async def forget(self, worker: str) -> None:
-        """Forget a process."""
-        self._alive.pop(worker, None)
-        self._workers.set(worker, None)
+    async def forget(self, worker: str, at: datetime) -> None:
+        """Forget a process that was alive until `at` or before, and not longer."""
+        if worker in self._alive and self._alive[worker] <= at:
+            del self._alive[worker]
+            self._workers.set(worker, None)
 
     async def outcome(self, operation_id: str) -> Outcome | None:
         """What is stored under an operation id, None where nothing is."""
