@@ -69,8 +69,10 @@ def test_metrics_and_spans_are_documented() -> None:
 
 def test_the_paths_exist() -> None:
     """What the commands and the picture name is there."""
-    assert len(COMMANDS) == 3
+    assert len(COMMANDS) == 4
     paths = re.findall(r"tests/[\w./]+", COMMANDS[0])
     assert len(paths) == 3
-    for path in (*paths, "diagrams/lifecycle.svg"):
+    run = re.findall(r"tests/[\w./]+", COMMANDS[-1])
+    assert len(run) == 2
+    for path in (*paths, *run, "diagrams/lifecycle.svg"):
         assert (README.parent / path).exists()
