@@ -727,6 +727,32 @@ async def test_a_lane_that_ends_lets_all_callers_go_on() -> None:
     assert await waiting == [-number for number in range(40)]
 
 
+async def test_a_lane_that_is_cancelled_leaves_nobody_waiting() -> None:
+    """As at the end of an event loop in which nobody has closed the store."""
+    begun = asyncio.Event()
+
+    async def connect() -> Any:
+        return _NoConnection()
+
+    async def carry_out(_: object, jobs: Sequence[links.Job[int]]) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    lane: links.Lane[int] = links.Lane(connect, "here", carry_out, most=1)
+    told: list[int] = []
+    callers = [asyncio.create_task(lane.do(n, partial(told.append, n))) for n in range(3)]
+    await begun.wait()
+    for task in (*callers[:2], *lane._tasks):
+        task.cancel()
+    async with asyncio.timeout(10):
+        await asyncio.wait([*callers, *lane._tasks])
+    assert [caller.cancelled() for caller in callers] == [True, True, False]
+    assert isinstance(callers[2].exception(), StoreUnavailable)
+    assert told == []
+    with pytest.raises(StoreUnavailable, match="closed"):
+        await lane.do(4)
+
+
 async def test_callers_go_on_a_few_at_a_time() -> None:
     """In the order in which they were served, and others of the event loop between them."""
     finishing, gone = links.Finishing(), list[int]()

@@ -260,7 +260,7 @@ class Job(Generic[_T]):
         """Wait until it is over, however often its caller is cancelled."""
         while not self._is_over:
             self._future = asyncio.get_running_loop().create_future()
-            with suppress(asyncio.CancelledError):
+            with suppress(asyncio.CancelledError, Exception):  # the caller raises the first one
                 await self._future
 
 
@@ -366,6 +366,7 @@ class Lane(Generic[_T]):
 
     async def _run(self) -> None:
         connection: Connection | None = None
+        jobs: list[Job[_T]] = []
         try:
             while jobs := await self._take():
                 waited_for = [job for job in jobs if job.begin()]
@@ -377,6 +378,11 @@ class Lane(Generic[_T]):
                     await self._carry_out(connection, waited_for)
                 except Exception as error:
                     fail(waited_for, translated(error, self._address))
+        except asyncio.CancelledError:  # the event loop ends, and nobody has closed the store
+            self._ended = True
+            jobs += filter(None, [self._jobs.get_nowait() for _ in range(self._jobs.qsize())])
+            fail(jobs, StoreUnavailable("the store is closed", path=self._address))
+            raise
         finally:
             await close(connection)
 
